@@ -1,0 +1,213 @@
+# ringmq: `make help` lists the targets. Sources are found by wildcard: a new file needs no change here.
+#
+#   make                      everything into build/             make CC=clang             into build/clang/
+#   make V=1                  show the commands                  make SAN=address,undefined into build/san-address-undefined/
+#   make WERROR=1             warnings are errors                make DEPS=no              never install packages
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+BUILD ?= build
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+SAN ?=
+FUZZ_SECONDS ?= 60
+PKG_CONFIG ?= pkg-config
+
+# Each compiler and set of sanitizers has a folder of its own, so that objects never mix.
+compiler := $(notdir $(lastword $(CC)))
+comma := ,
+OUT := $(BUILD)$(if $(filter-out cc gcc,$(compiler)),/$(compiler))$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+
+# --- sources --------------------------------------------------------------------------------------------------------
+
+protocol_src := $(wildcard protocol/*.c)
+server_src   := $(sort $(shell find server -name '*.c'))
+client_src   := $(wildcard client/*.c)
+cli_src      := $(wildcard client/cli/*.c)
+bench_src    := $(wildcard benchmarks/*.c)
+
+# A test is a program of its own; what else lies beside it is shared by all of them.
+test_src      := $(wildcard $(foreach d,unit sim model,tests/$(d)/test_*.c))
+support_src   := $(filter-out $(test_src),$(wildcard $(foreach d,support unit sim model,tests/$(d)/*.c)))
+fuzz_src      := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz_support  := $(filter-out $(fuzz_src),$(wildcard tests/fuzz/*.c))
+
+objects = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+
+library_obj := $(call objects,$(client_src) $(protocol_src))
+tested_obj  := $(call objects,$(filter-out server/main.c,$(server_src))) $(library_obj)
+all_obj     := $(call objects,$(protocol_src) $(server_src) $(client_src) $(cli_src) $(bench_src) \
+                 $(test_src) $(support_src) $(fuzz_src) $(fuzz_support))
+
+programs  := $(addprefix $(OUT)/,$(if $(filter server/main.c,$(server_src)),ringmq-server) \
+               $(if $(cli_src),ringmq-cli) $(if $(bench_src),ringmq-bench))
+libraries := $(addprefix $(OUT)/,$(if $(client_src),libringmq.a libringmq.so.$(SOVERSION)))
+tests     := $(patsubst %.c,$(OUT)/%,$(test_src))
+fuzzers   := $(patsubst %.c,$(OUT)/%,$(fuzz_src))
+
+# --- packages -------------------------------------------------------------------------------------------------------
+
+# The stamps are empty makefiles: make brings them up to date first, by installing what is missing, and then starts over
+# with pkg-config finding everything.
+goals    := $(or $(MAKECMDGOALS),all)
+builds   := $(filter-out check fuzz fmt fmt-check layers uninstall deps clean help,$(goals))
+packages := $(if $(builds),build) $(if $(filter test test-programs,$(goals)),test)
+ifneq ($(DEPS),no)
+include $(patsubst %,$(OUT)/packages-%.mk,$(packages))
+endif
+
+$(OUT)/packages-%.mk: scripts/deps
+	@mkdir -p $(@D)
+	@scripts/deps $*
+	@touch $@
+
+package = $(shell $(PKG_CONFIG) --$(1) $(2) 2>/dev/null)
+msgpack := $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+
+# --- flags ----------------------------------------------------------------------------------------------------------
+
+warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(filter 1,$(WERROR)),-Werror)
+sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+includes := $(call package,cflags,$(msgpack) libedit)
+compile  := -std=c11 -D_GNU_SOURCE -DRINGMQ_VERSION=\"$(VERSION)\" -I. $(includes) $(warnings) \
+            -fPIC -fno-semantic-interposition -pthread $(sanitize) $(CPPFLAGS) $(CFLAGS)
+link     := -pthread $(sanitize) -Wl,--as-needed $(LDFLAGS)
+
+msgpack_libs := $(call package,libs,$(msgpack))
+edit_libs    := $(call package,libs,libedit)
+cmocka_libs  := $(call package,libs,cmocka)
+
+# --- building -------------------------------------------------------------------------------------------------------
+
+Q   := $(if $(filter 1,$(V)),,@)
+say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
+ld   = $(Q)mkdir -p $(@D) && $(CC) $(link) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+
+.PHONY: all run test check fuzz bench fmt fmt-check layers headers install uninstall deps clean help FORCE
+.PHONY: test-programs fuzz-programs
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+all: $(programs) $(libraries) ## build the programs and the library
+
+$(OUT)/obj/%.o: %.c $(OUT)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(compile) -MMD -MP -c -o $@ $<
+
+$(OUT)/ringmq-server: $(call objects,$(server_src) $(protocol_src)) $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) -lev -lm $(msgpack_libs)
+
+$(OUT)/ringmq-cli: $(call objects,$(cli_src)) $(library_obj) $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) $(edit_libs) -lm $(msgpack_libs)
+
+$(OUT)/ringmq-bench: $(call objects,$(bench_src)) $(library_obj) $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) -lm $(msgpack_libs)
+
+# Of the library only names that begin with ringmq_ can be seen from outside.
+$(OUT)/libringmq.so.$(SOVERSION): $(library_obj) client/ringmq.map $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) -shared -Wl,-soname,$(@F) -Wl,--version-script=client/ringmq.map $(if $(SAN),,-Wl,-z,defs) $(msgpack_libs)
+
+$(OUT)/libringmq.a: $(library_obj) $(OUT)/files
+	$(call say,AR,$@)
+	$(Q)$(CC) -r -nostdlib -o $(OUT)/ringmq.o $(filter %.o,$^)
+	$(Q)objcopy --wildcard --keep-global-symbol='ringmq_*' $(OUT)/ringmq.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $(OUT)/ringmq.o
+
+# Everything but the programs' own files, for the tests to link with.
+$(OUT)/tested.a: $(tested_obj) $(OUT)/files
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(tests): $(OUT)/%: $(OUT)/obj/%.o $(call objects,$(support_src)) $(OUT)/tested.a $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) $(cmocka_libs) -lev -lm $(msgpack_libs)
+
+$(fuzzers): $(OUT)/%: $(OUT)/obj/%.o $(call objects,$(fuzz_support)) $(OUT)/tested.a $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) -fsanitize=fuzzer -lev -lm $(msgpack_libs)
+
+# Files that change only when their contents would: the flags (everything is rebuilt) and the sources (all is relinked).
+$(OUT)/flags: contents := $(CC) $(compile) $(link)
+$(OUT)/files: contents := $(all_obj)
+$(OUT)/flags $(OUT)/files: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(contents)' | cmp -s - $@ || printf '%s\n' '$(contents)' >$@
+
+-include $(wildcard $(all_obj:.o=.d))
+
+# --- running and checking -------------------------------------------------------------------------------------------
+
+run: $(OUT)/ringmq-server ## build and start a server with conf/ringmq.conf (ARGS= more options)
+	@exec $(OUT)/ringmq-server conf/ringmq.conf $(ARGS)
+
+test-programs: $(tests)
+fuzz-programs: $(fuzzers)
+
+test: all test-programs ## unit, simulation, model and end-to-end tests (K= only pytest names that match)
+	@SAN='$(SAN)' $$(scripts/deps python) scripts/run-tests $(OUT) $(tests)
+
+check: ## everything that CI runs: tests, sanitizers, clang, layers, headers, format, fuzzing
+	+@MAKE='$(MAKE)' BUILD='$(BUILD)' scripts/check
+
+fuzz: ## run each fuzz target for FUZZ_SECONDS
+	@$(if $(filter no,$(DEPS)),,scripts/deps fuzz)
+	+@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined OUT=$(BUILD)/fuzz fuzz-programs
+	@scripts/run-fuzz $(BUILD) $(FUZZ_SECONDS) $(patsubst %.c,$(BUILD)/fuzz/%,$(fuzz_src))
+
+bench: all ## a short benchmark against a server of its own (ARGS= options of ringmq-bench)
+	@scripts/run-bench $(OUT) $(ARGS)
+
+fmt: ## format the sources with clang-format
+	@scripts/format
+
+fmt-check:
+	@scripts/format --check
+
+layers: ## check which folder includes what
+	@scripts/layers
+
+headers: $(OUT)/flags ## check that every header compiles alone
+	@CC='$(CC)' scripts/headers $(subst \",\\\",$(compile))
+
+# --- installing -----------------------------------------------------------------------------------------------------
+
+bindir  := $(DESTDIR)$(PREFIX)/bin
+libdir  := $(DESTDIR)$(PREFIX)/lib
+datadir := $(DESTDIR)$(PREFIX)/share
+man1    := $(shell find client benchmarks -name '*.1')
+man8    := $(shell find server -name '*.8')
+installed = $(addprefix $(bindir)/,$(notdir $(programs))) $(addprefix $(libdir)/,libringmq.a libringmq.so libringmq.so.$(SOVERSION)) \
+            $(libdir)/pkgconfig/ringmq.pc $(libdir)/systemd/system/ringmq-server.service $(DESTDIR)$(PREFIX)/include/ringmq.h \
+            $(addprefix $(datadir)/man/man1/,$(notdir $(man1))) $(addprefix $(datadir)/man/man8/,$(notdir $(man8))) \
+            $(datadir)/bash-completion/completions/ringmq-cli
+
+install: all ## install below PREFIX (default /usr/local); DESTDIR is honoured
+	install -d $(bindir) $(libdir)/pkgconfig $(libdir)/systemd/system $(DESTDIR)$(PREFIX)/include
+	install -d $(datadir)/man/man1 $(datadir)/man/man8 $(datadir)/bash-completion/completions $(DESTDIR)/etc/ringmq
+	install -m 755 $(programs) $(bindir)
+	install -m 644 $(OUT)/libringmq.a $(OUT)/libringmq.so.$(SOVERSION) $(libdir)
+	ln -sf libringmq.so.$(SOVERSION) $(libdir)/libringmq.so
+	install -m 644 client/ringmq.h $(DESTDIR)$(PREFIX)/include
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@MSGPACK@|$(msgpack)|' client/ringmq.pc.in >$(libdir)/pkgconfig/ringmq.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' conf/ringmq-server.service >$(libdir)/systemd/system/ringmq-server.service
+	$(if $(man1),install -m 644 $(man1) $(datadir)/man/man1)
+	$(if $(man8),install -m 644 $(man8) $(datadir)/man/man8)
+	install -m 644 client/cli/ringmq-cli.bash $(datadir)/bash-completion/completions/ringmq-cli
+	test -e $(DESTDIR)/etc/ringmq/ringmq.conf || install -m 644 conf/ringmq.conf $(DESTDIR)/etc/ringmq/ringmq.conf
+
+uninstall: ## remove what install put there, except the configuration
+	rm -f $(installed)
+
+deps: ## install the packages for building and testing, or say which
+	@scripts/deps test
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+help: ## this list
+	@echo 'ringmq $(VERSION)'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-10s %s\n' "$$t" "$$d"; done

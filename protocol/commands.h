@@ -1,0 +1,93 @@
+/*
+ * commands: every method of the protocol, listed once. Dispatch, argument checks, `help`, completion in the shell and the
+ * documentation check are derived from these rows.
+ *
+ * A row: X(id, method, group, arguments, flags, help)
+ *   id         names the handler of the native door: handle_<id>
+ *   arguments  positional ones in order, then the options in braces; each `name:type`. The same string is the method's help
+ *              text and what its arguments are checked against. `?` after a positional type: it may be left out.
+ *   types      name    text of 1 to 255 bytes from A-Z a-z 0-9 . _ - / :
+ *              text    str or bin
+ *              id      integer 0 .. 2^53 - 1
+ *              count   integer 0 .. 2^32 - 1
+ *              ms      integer 0 .. 10 years in milliseconds
+ *              bool    true or false
+ *              list    array
+ *              map     map
+ *              any     anything; the handler decides
+ *   flags      COMMAND_ANSWERS  makes no sense as a notification (ignored and counted there)
+ */
+#ifndef PROTOCOL_COMMANDS_H
+#define PROTOCOL_COMMANDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum command_flag { COMMAND_PLAIN = 0, COMMAND_ANSWERS = 1 };
+
+/* clang-format off */
+#define COMMAND_LIST(X)                                                                                                  \
+  X(hello, "hello", "connection", "{client:text version:text user:text password:text}", COMMAND_ANSWERS,                 \
+    "introduce the client and learn the server's version, features and limits")                                         \
+  X(ping, "ping", "connection", "", COMMAND_PLAIN, "answer \"pong\"")                                                    \
+  X(help, "help", "connection", "method:text?", COMMAND_PLAIN, "list the methods, or the one named")                     \
+  X(publish, "publish", "messages", "queue:name messages:list {atomic:bool}", COMMAND_PLAIN,                             \
+    "store messages in a queue")                                                                                        \
+  X(receive, "receive", "messages", "queue:name {max:count wait:ms visibility:ms}", COMMAND_ANSWERS,                     \
+    "take up to max messages, waiting for the first")                                                                   \
+  X(consume, "consume", "messages", "queue:name {prefetch:count ack:text visibility:ms}", COMMAND_ANSWERS,               \
+    "have messages pushed, at most prefetch unacked")                                                                   \
+  X(credit, "credit", "messages", "consumer:id prefetch:count", COMMAND_PLAIN, "change a consumer's prefetch; 0 pauses it") \
+  X(cancel, "cancel", "messages", "consumer:id", COMMAND_PLAIN, "end a consumer; what it holds goes back")               \
+  X(ack, "ack", "messages", "receipts:list {multiple:bool}", COMMAND_PLAIN, "settle deliveries: the messages are gone")  \
+  X(nack, "nack", "messages", "receipts:list {delay:ms dead:bool note:text}", COMMAND_PLAIN,                             \
+    "give deliveries back, at once, after a delay, or as dead")                                                         \
+  X(extend, "extend", "messages", "receipts:list visibility:ms", COMMAND_PLAIN,                                          \
+    "let deliveries run on for visibility from now; 0 gives them back")                                                 \
+  X(park, "park", "messages", "receipts:list {note:text}", COMMAND_PLAIN, "set deliveries aside until they are kicked")  \
+  X(kick, "kick", "messages", "queue:name what:any", COMMAND_PLAIN,                                                      \
+    "make parked messages ready again: a count (lowest ids first) or a list of ids")                                    \
+  X(discard, "discard", "messages", "queue:name ids:list", COMMAND_PLAIN,                                                \
+    "remove single ready, delayed or parked messages by id")                                                            \
+  X(peek, "peek", "messages", "queue:name {state:text from:id to:id group:text max:count}", COMMAND_PLAIN,               \
+    "look at messages without changing anything")                                                                       \
+  X(queue_create, "queue.create", "queues", "queue:name attributes:map?", COMMAND_PLAIN,                                 \
+    "create a queue; the same call again changes nothing")                                                              \
+  X(queue_update, "queue.update", "queues", "queue:name attributes:map", COMMAND_PLAIN, "change attributes of a queue")  \
+  X(queue_delete, "queue.delete", "queues", "queue:name {if_empty:bool if_unused:bool}", COMMAND_PLAIN,                  \
+    "delete a queue and its messages")                                                                                  \
+  X(queue_purge, "queue.purge", "queues", "queue:name {state:text}", COMMAND_PLAIN, "remove the messages of a queue")    \
+  X(queue_info, "queue.info", "queues", "queue:name", COMMAND_PLAIN, "show a queue's counts, rates and attributes")      \
+  X(queue_list, "queue.list", "queues", "{prefix:text cursor:text max:count}", COMMAND_PLAIN, "list queues by name")     \
+  X(queue_pause, "queue.pause", "queues", "queue:name", COMMAND_PLAIN, "stop deliveries from a queue")                   \
+  X(queue_resume, "queue.resume", "queues", "queue:name", COMMAND_PLAIN, "take up deliveries again")                     \
+  X(server_info, "server.info", "server", "section:text?", COMMAND_PLAIN, "show the server's state by section")          \
+  X(server_stats, "server.stats", "server", "", COMMAND_PLAIN, "show the server's counters")                             \
+  X(config_get, "config.get", "server", "pattern:text?", COMMAND_PLAIN, "show options whose name matches; * and ? match")\
+  X(config_set, "config.set", "server", "key:text value:any", COMMAND_PLAIN, "change an option of the running server")   \
+  X(client_list, "client.list", "server", "", COMMAND_PLAIN, "list the connections")                                     \
+  X(client_kill, "client.kill", "server", "client:id", COMMAND_PLAIN, "end a connection")
+/* clang-format on */
+
+enum command_id {
+#define X(id, method, group, args, flags, help) COMMAND_##id,
+    COMMAND_LIST(X)
+#undef X
+        COMMAND_COUNT
+};
+
+struct command {
+    const char *method;
+    const char *group;
+    const char *args;
+    const char *help;
+    unsigned flags; /* enum command_flag */
+};
+
+/* The row of a command; `id` below COMMAND_COUNT. */
+const struct command *command_row(enum command_id id);
+
+/* The command with that method name (not terminated), or COMMAND_COUNT. */
+enum command_id command_find(const char *method, size_t bytes);
+
+#endif

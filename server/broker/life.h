@@ -1,0 +1,122 @@
+/*
+ * life: what happens to one message, step by step; the broker's calls are made of these. None of the steps allocates,
+ * except life_deliver() and a note, and none can fail once it has begun.
+ *
+ *                publish                      deliver                 ack
+ *     (delay) -> DELAYED -- delay over --> READY ----------> INFLIGHT ------> gone
+ *                   ^                        ^                  |
+ *                   |                        |   life_return()  |   the same, attempts used up, or asked for
+ *                   +---- with a delay ------+------------------+----------------------------> PARKED -- kick --> READY
+ *
+ *     expiry: READY and DELAYED -> gone (ttl or retention), PARKED -> gone (retention, counted from the parking);
+ *     INFLIGHT is judged when it comes back. max_attempts is judged before expiry.
+ *
+ * Internal to the broker.
+ */
+#ifndef SERVER_BROKER_LIFE_H
+#define SERVER_BROKER_LIFE_H
+
+#include "server/broker/broker.h"
+
+/* Counts an event in the queue and in the server. */
+#define COUNT(b, q, field, n) ((void)((q)->counters.field += (n), (b)->counters.field += (n)))
+
+enum timer_kind { TIMER_SLOT, TIMER_SWEEP, TIMER_WAITER };
+
+/* True if the deadline has passed; 0 is no deadline. */
+static inline bool life_passed(const struct broker *b, int64_t deadline_ms, int64_t now_ms)
+{
+    return deadline_ms != 0 && deadline_ms <= now_ms - (int64_t)b->clock_slack_ms;
+}
+
+static inline struct message *life_message(struct ring_cursor at)
+{
+    return ring_item(at);
+}
+
+/* The queue of a message, or NULL if it has been purged or deleted with its queue. */
+static inline struct queue *life_queue(struct ring_cursor at)
+{
+    return at.page->ring->owner;
+}
+
+/* The slot of an inflight message that this receipt names, or NULL if the receipt is stale. */
+struct slot *life_find(const struct broker *b, uint64_t receipt);
+
+/* The message leaves for good. The caller counts why. */
+void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from);
+
+/* To READY at its place, or gone if it has expired. */
+void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from);
+
+/* From INFLIGHT to DELAYED. */
+void life_delay(struct broker *b, struct queue *q, struct ring_cursor at, int64_t until_ms);
+
+/* From INFLIGHT to PARKED. The note is copied; if there is no memory for it the message is parked without one. */
+void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum park_reason reason, struct view note);
+
+/* From PARKED to READY, with its attempts forgotten. */
+void life_kick(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at);
+
+/* A charged delivery comes back: parked (with the note), expired, delayed (delay_ms > 0) or ready. */
+void life_return(struct broker *b, int64_t now_ms, struct slot *slot, int64_t delay_ms, struct view note);
+
+/* From READY to INFLIGHT for that taker, and onto its batch. False if memory ran out: nothing has happened. */
+bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, struct taker *taker);
+
+/* The deadline of a message's slot has come. */
+void life_due(struct broker *b, int64_t now_ms, struct slot *slot);
+
+/* The deadline of a queue's sweep has come: expires what it covers, within *budget. */
+void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget);
+
+/* The sweep must look at a ready message that has no timer of its own. */
+void life_cover(struct broker *b, struct queue *q, const struct message *m);
+
+/* Frees a message of a detached ring, or a doomed one, whatever it was doing. */
+void life_clear(struct broker *b, struct ring_cursor at, unsigned from);
+
+/* A slot leaves the list of its holder, who gets the credit back. */
+void life_release(struct broker *b, struct slot *slot);
+
+/* ---- takers (line.c) --------------------------------------------------------------------------------------------- */
+
+/* Brings taker->able and its place in the round up to date. */
+void line_update(struct broker *b, struct taker *taker);
+
+/* The queue may have something to deal. */
+void line_wake(struct broker *b, struct queue *q);
+
+/* Deals to whoever stands in line, everywhere, within the turn's budget; effects follow. True if work is left. */
+bool line_match(struct broker *b, int64_t now_ms);
+
+/* The wait is over: answered after the next match. */
+void line_over(struct broker *b, struct taker *waiter);
+
+/* All waiters of a queue end, with `code`. */
+void line_refuse(struct broker *b, struct queue *q, enum error_code code);
+
+/* All takers of a queue end: consumers with `reason`, waiters with `code`. */
+void line_dismiss(struct broker *b, int64_t now_ms, struct queue *q, enum error_code code, const char *reason);
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Room for `count` outcomes; b->outcome_count becomes 0. False if memory ran out. */
+bool broker_outcomes(struct broker *b, uint32_t count);
+
+static inline void broker_outcome(struct broker *b, uint32_t index, enum error_code code, const char *which)
+{
+    b->outcomes[b->outcome_count++] = (struct outcome){index, code, which};
+}
+
+/* Puts a ring on the list of those that are emptied in slices. */
+void broker_trash(struct broker *b, struct ring *ring);
+
+/* Refuses the call, naming the limit or key. */
+static inline enum error_code broker_refuse(struct broker *b, enum error_code code, const char *which)
+{
+    b->which = which;
+    return code;
+}
+
+#endif

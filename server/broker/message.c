@@ -1,0 +1,338 @@
+/*
+ * The contents of a message stand behind its header in this order:
+ *
+ *     struct extras | group | headers | padding to 8     only with MESSAGE_EXTRAS
+ *     struct body *                                      with MESSAGE_SHARED
+ *     the body's bytes                                   without
+ *
+ * What can fail is taking memory; then nothing is held and no reference was taken.
+ *
+ * A header is stored as
+ *
+ *     kind | length of the key | key | value
+ *
+ * with lengths as varints (7 bits a byte, low ones first, the top bit of a byte says that more follow). The value is
+ * nothing (NIL, FALSE, TRUE), a varint (UINT; INT with all bits turned over, so that small negative numbers are short),
+ * the 8 bytes of a double in the machine's order (FLOAT, DOUBLE), or a length and that many bytes (TEXT, BYTES).
+ */
+#include "server/broker/message.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct extras {
+    uint32_t header_bytes;
+    uint16_t group_bytes;
+    uint16_t reserved;
+};
+
+static_assert(sizeof(struct message) == 40, "the header of every message counts");
+static_assert(sizeof(struct extras) == 8, "what follows stays aligned");
+
+/* memcpy() may not be called with NULL, not even for nothing. */
+static inline void copy(void *to, const void *from, size_t bytes)
+{
+    if (bytes > 0)
+        memcpy(to, from, bytes);
+}
+
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
+
+struct body *body_new(struct pool *pool, uint32_t bytes)
+{
+    struct body *body = pool_take(pool, sizeof *body + bytes);
+    if (body == NULL)
+        return NULL;
+    body->pool = pool;
+    body->refs = 1;
+    body->bytes = bytes;
+    return body;
+}
+
+struct body *body_ref(struct body *body)
+{
+    assert(body->refs > 0 && body->refs < UINT32_MAX);
+    body->refs++;
+    return body;
+}
+
+void body_unref(struct body *body)
+{
+    assert(body->refs > 0);
+    if (--body->refs == 0)
+        pool_give(body->pool, body, sizeof *body + body->bytes);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static inline size_t extras_size(size_t group_bytes, size_t header_bytes)
+{
+    return (sizeof(struct extras) + group_bytes + header_bytes + 7) & ~(size_t)7;
+}
+
+static inline size_t publication_extras(const struct publication *p)
+{
+    if (p->group.bytes == 0 && p->headers.bytes == 0)
+        return 0;
+    return extras_size(p->group.bytes, p->headers.bytes);
+}
+
+static inline bool publication_shares(const struct publication *p)
+{
+    return p->shared != NULL || p->body.bytes >= MESSAGE_SHARE_BYTES;
+}
+
+static inline const struct extras *message_extras(const struct message *message)
+{
+    return (const struct extras *)(const void *)(message + 1);
+}
+
+/* Where the body, or the pointer to it, stands. */
+static inline size_t body_offset(const struct message *message)
+{
+    if ((message->flags & MESSAGE_EXTRAS) == 0)
+        return sizeof *message;
+    const struct extras *extras = message_extras(message);
+    return sizeof *message + extras_size(extras->group_bytes, extras->header_bytes);
+}
+
+static inline const void *body_place(const struct message *message)
+{
+    return (const uint8_t *)message + body_offset(message);
+}
+
+size_t message_cost(const struct publication *p)
+{
+    size_t bytes = sizeof(struct message) + publication_extras(p);
+    if (!publication_shares(p))
+        return pool_size(bytes + p->body.bytes);
+    return pool_size(bytes + sizeof(struct body *)) + pool_size(sizeof(struct body) + p->body.bytes);
+}
+
+/* A reference to the publication's body, which is shared from now on; NULL when out of memory. */
+static struct body *share_body(struct pool *pool, const struct publication *p)
+{
+    if (p->shared != NULL) {
+        assert(p->shared->bytes == p->body.bytes);
+        return body_ref(p->shared);
+    }
+    struct body *body = body_new(pool, (uint32_t)p->body.bytes);
+    if (body != NULL)
+        memcpy(body->data, p->body.data, p->body.bytes);
+    return body;
+}
+
+static void extras_put(struct message *message, const struct publication *p)
+{
+    struct extras *extras = (struct extras *)(void *)(message + 1);
+    *extras = (struct extras){.header_bytes = (uint32_t)p->headers.bytes, .group_bytes = (uint16_t)p->group.bytes};
+    uint8_t *out = (uint8_t *)(extras + 1);
+    copy(out, p->group.data, p->group.bytes);
+    copy(out + p->group.bytes, p->headers.data, p->headers.bytes);
+}
+
+struct message *message_new(struct pool *pool, const struct publication *p)
+{
+    assert(p->body.bytes <= UINT32_MAX && p->group.bytes <= UINT16_MAX && p->headers.bytes <= UINT32_MAX);
+    size_t extras_bytes = publication_extras(p);
+    bool shares = publication_shares(p);
+    size_t offset = sizeof(struct message) + extras_bytes;
+    size_t bytes = offset + (shares ? sizeof(struct body *) : p->body.bytes);
+    struct message *message = pool_take(pool, bytes);
+    if (message == NULL)
+        return NULL;
+    uint8_t *place = (uint8_t *)message + offset;
+    if (shares) {
+        struct body *body = share_body(pool, p);
+        if (body == NULL) {
+            pool_give(pool, message, bytes);
+            return NULL;
+        }
+        memcpy(place, &body, sizeof body);
+    } else {
+        copy(place, p->body.data, p->body.bytes);
+    }
+    *message = (struct message){.body_bytes = (uint32_t)p->body.bytes, .slot = MESSAGE_NO_SLOT};
+    message->flags = (extras_bytes > 0 ? MESSAGE_EXTRAS : 0u) | (shares ? MESSAGE_SHARED : 0u);
+    if (extras_bytes > 0)
+        extras_put(message, p);
+    return message;
+}
+
+void message_free(struct pool *pool, struct message *message)
+{
+    struct body *shared = message_shared(message);
+    size_t bytes = body_offset(message) + (shared != NULL ? sizeof shared : message->body_bytes);
+    if (shared != NULL)
+        body_unref(shared);
+    pool_give(pool, message, bytes);
+}
+
+struct body *message_shared(const struct message *message)
+{
+    if ((message->flags & MESSAGE_SHARED) == 0)
+        return NULL;
+    struct body *body;
+    memcpy(&body, body_place(message), sizeof body);
+    return body;
+}
+
+struct view message_body(const struct message *message)
+{
+    const struct body *shared = message_shared(message);
+    return (struct view){shared != NULL ? shared->data : body_place(message), message->body_bytes};
+}
+
+struct view message_group(const struct message *message)
+{
+    if ((message->flags & MESSAGE_EXTRAS) == 0)
+        return (struct view){NULL, 0};
+    const struct extras *extras = message_extras(message);
+    return (struct view){extras + 1, extras->group_bytes};
+}
+
+struct view message_headers(const struct message *message)
+{
+    if ((message->flags & MESSAGE_EXTRAS) == 0)
+        return (struct view){NULL, 0};
+    const struct extras *extras = message_extras(message);
+    return (struct view){(const uint8_t *)(extras + 1) + extras->group_bytes, extras->header_bytes};
+}
+
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
+
+static size_t varint_bytes(uint64_t value)
+{
+    size_t bytes = 1;
+    for (; value >= 0x80; value >>= 7)
+        bytes++;
+    return bytes;
+}
+
+static uint8_t *varint_put(uint8_t *out, uint64_t value)
+{
+    for (; value >= 0x80; value >>= 7)
+        *out++ = (uint8_t)(value | 0x80);
+    *out++ = (uint8_t)value;
+    return out;
+}
+
+static uint8_t *view_put(uint8_t *out, struct view view)
+{
+    out = varint_put(out, view.bytes);
+    copy(out, view.data, view.bytes);
+    return out + view.bytes;
+}
+
+/* The next `bytes` bytes of `rest`, which must have them. */
+static const uint8_t *take(struct view *rest, size_t bytes)
+{
+    assert(bytes <= rest->bytes);
+    const uint8_t *data = rest->data;
+    rest->data = data + bytes;
+    rest->bytes -= bytes;
+    return data;
+}
+
+static uint64_t take_varint(struct view *rest)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        assert(shift < 64);
+        uint8_t byte = *take(rest, 1);
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+}
+
+static struct view take_view(struct view *rest)
+{
+    size_t bytes = (size_t)take_varint(rest);
+    return (struct view){take(rest, bytes), bytes};
+}
+
+size_t header_bytes(const struct header *h)
+{
+    size_t bytes = 1 + varint_bytes(h->key.bytes) + h->key.bytes;
+    switch (h->kind) {
+    case HEADER_NIL:
+    case HEADER_FALSE:
+    case HEADER_TRUE:
+        break;
+    case HEADER_UINT:
+        bytes += varint_bytes(h->number);
+        break;
+    case HEADER_INT:
+        bytes += varint_bytes(~h->number);
+        break;
+    case HEADER_FLOAT:
+    case HEADER_DOUBLE:
+        bytes += sizeof h->number;
+        break;
+    case HEADER_TEXT:
+    case HEADER_BYTES:
+        bytes += varint_bytes(h->bytes.bytes) + h->bytes.bytes;
+        break;
+    }
+    return bytes;
+}
+
+uint8_t *header_put(uint8_t *out, const struct header *h)
+{
+    *out++ = (uint8_t)h->kind;
+    out = view_put(out, h->key);
+    switch (h->kind) {
+    case HEADER_NIL:
+    case HEADER_FALSE:
+    case HEADER_TRUE:
+        break;
+    case HEADER_UINT:
+        out = varint_put(out, h->number);
+        break;
+    case HEADER_INT:
+        out = varint_put(out, ~h->number);
+        break;
+    case HEADER_FLOAT:
+    case HEADER_DOUBLE:
+        memcpy(out, &h->number, sizeof h->number);
+        out += sizeof h->number;
+        break;
+    case HEADER_TEXT:
+    case HEADER_BYTES:
+        out = view_put(out, h->bytes);
+        break;
+    }
+    return out;
+}
+
+bool header_next(struct view *rest, struct header *out)
+{
+    if (rest->bytes == 0)
+        return false;
+    uint8_t kind = *take(rest, 1);
+    assert(kind <= HEADER_BYTES);
+    *out = (struct header){.kind = (enum header_kind)kind};
+    out->key = take_view(rest);
+    switch (out->kind) {
+    case HEADER_NIL:
+    case HEADER_FALSE:
+    case HEADER_TRUE:
+        break;
+    case HEADER_UINT:
+        out->number = take_varint(rest);
+        break;
+    case HEADER_INT:
+        out->number = ~take_varint(rest);
+        break;
+    case HEADER_FLOAT:
+    case HEADER_DOUBLE:
+        memcpy(&out->number, take(rest, sizeof out->number), sizeof out->number);
+        break;
+    case HEADER_TEXT:
+    case HEADER_BYTES:
+        out->bytes = take_view(rest);
+        break;
+    }
+    return true;
+}

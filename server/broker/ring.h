@@ -1,0 +1,108 @@
+/*
+ * ring: what a queue holds, in the order of growing keys: its messages by id, its consumers by place.
+ *
+ * A plain ring buffer of pointers has two weaknesses in a queue whose messages come back: what returns must squeeze in
+ * before its head, and a single old message pins everything between it and the tail. So this ring is paged: pages of 64
+ * pointers at the leaves of a radix tree of fan-out 64 over the key. An item never moves; its place is its key. What
+ * changes is its state, which is a bit in its page: `bits[state]` has bit n set if item n is in that state.
+ * An inner node has bit n of `bits[state]` set if its child n has an item in that state. So "the next item in state s from
+ * key k on" walks over bits only, behind any gap and any backlog; returning an item to its place is setting a bit; taking
+ * a message out of the middle costs what taking it from the front costs.
+ *
+ * Costs: 9 bytes an item in full pages. ring_set() touches the page, and its parents only when the page's first item
+ * enters a state or its last leaves it. Emptied pages are freed at once, so sparse old items keep one page each.
+ *
+ * Invariants: a node exists if and only if one of its bits is set, but for pages between ring_reserve() and ring_put(); an
+ * item is in exactly one state.
+ */
+#ifndef SERVER_BROKER_RING_H
+#define SERVER_BROKER_RING_H
+
+#include "server/broker/pool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RING_STATES 5
+#define RING_DOOMED 4 /* items that are gone for everybody and wait to be freed: not part of ring_total() */
+#define RING_FANOUT 64
+
+struct ring;
+
+/* A node: a page of items at level 0, an inner node above. */
+struct ring_page {
+    uint64_t bits[RING_STATES];
+    uint64_t first_key; /* the lowest key that can lie below; a multiple of 64^(level + 1) */
+    struct ring_page *parent;
+    struct ring *ring;
+    uint32_t level;
+    uint32_t reserved; /* of a page: items promised by ring_reserve() and not yet put */
+    uint64_t children; /* of an inner node: which children exist */
+    void *child[RING_FANOUT]; /* items, or nodes; not initialised where no bit says so */
+};
+
+struct ring {
+    struct pool *pool;
+    void *owner; /* the queue; NULL once the ring is detached from it and only waits to be emptied */
+    struct ring_page *root;
+    struct ring_page *tail;               /* page of the last put, or NULL */
+    struct ring_page *front[RING_STATES]; /* the first page with an item in that state, NULL if not known */
+    uint64_t count[RING_STATES];
+    struct ring *trash_next; /* list of rings with items to be freed */
+    bool in_trash;
+};
+
+/* A position in a ring; page NULL: none. */
+struct ring_cursor {
+    struct ring_page *page;
+    uint32_t lane; /* 0 .. 63 */
+};
+
+void ring_init(struct ring *ring, struct pool *pool, void *owner);
+
+/* Makes sure that the `count` keys from `key` on can be put without allocating. False if memory ran out; nothing changed. */
+bool ring_reserve(struct ring *ring, uint64_t key, uint32_t count);
+
+/* Gives up a reservation, or the rest of one. */
+void ring_unreserve(struct ring *ring, uint64_t key, uint32_t count);
+
+/* Puts an item under a reserved, free key. */
+struct ring_cursor ring_put(struct ring *ring, uint64_t key, void *item, unsigned state);
+
+/* Moves the item from one state to another. */
+void ring_set(struct ring_cursor at, unsigned from, unsigned to);
+
+/* Moves every item in one state to another. Costs a step per page, not per item. */
+void ring_set_all(struct ring *ring, unsigned from, unsigned to);
+
+/* True if the item there is in that state. */
+static inline bool ring_is(struct ring_cursor at, unsigned state)
+{
+    return at.page->bits[state] >> at.lane & 1;
+}
+
+/* Takes the item out and frees what that empties. The cursor is dead afterwards. */
+void ring_remove(struct ring_cursor at, unsigned state);
+
+/* The item with that key, in whatever state; page NULL if there is none. */
+struct ring_cursor ring_find(const struct ring *ring, uint64_t key);
+
+/* The first item in `state` with a key >= `key`; page NULL if there is none. */
+struct ring_cursor ring_first(struct ring *ring, unsigned state, uint64_t key);
+
+static inline void *ring_item(struct ring_cursor at)
+{
+    return at.page->child[at.lane];
+}
+
+static inline uint64_t ring_key(struct ring_cursor at)
+{
+    return at.page->first_key + at.lane;
+}
+
+static inline uint64_t ring_total(const struct ring *ring)
+{
+    return ring->count[0] + ring->count[1] + ring->count[2] + ring->count[3];
+}
+
+#endif

@@ -1,0 +1,228 @@
+#include "server/broker/slots.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INDEX_MASK (((uint64_t)1 << SLOTS_INDEX_BITS) - 1)
+#define GENERATION_MAX (((uint32_t)1 << SLOTS_GENERATION_BITS) - 1)
+#define RUN_MASK (((uint32_t)1 << SLOTS_RUN_BITS) - 1)
+
+/* Blocks are freed while more free slots than this, and more than are in use, remain. */
+#define FREE_SLOTS_KEPT (4 * SLOTS_BLOCK)
+
+struct slots_block {
+    uint32_t used;    /* slots in use */
+    uint32_t retired; /* slots without a generation left */
+    struct slot slots[SLOTS_BLOCK];
+};
+
+static inline uint64_t receipt_of(uint32_t run, uint32_t generation, uint32_t index)
+{
+    return (uint64_t)run << (SLOTS_GENERATION_BITS + SLOTS_INDEX_BITS) | (uint64_t)generation << SLOTS_INDEX_BITS | index;
+}
+
+static inline uint32_t generation_of(uint64_t receipt)
+{
+    return (uint32_t)(receipt >> SLOTS_INDEX_BITS) & GENERATION_MAX;
+}
+
+static inline struct slot *at(const struct slots *slots, uint32_t index)
+{
+    return &slots->table[index / SLOTS_BLOCK].block->slots[index % SLOTS_BLOCK];
+}
+
+void slots_init(struct slots *slots, struct pool *pool, uint32_t run, uint32_t index_limit)
+{
+    memset(slots, 0, sizeof *slots);
+    assert(index_limit % SLOTS_BLOCK == 0 && index_limit <= 1u << SLOTS_INDEX_BITS);
+    slots->pool = pool;
+    slots->run = run & RUN_MASK;
+    slots->index_limit = index_limit ? index_limit : 1u << SLOTS_INDEX_BITS;
+    slots->oldest_free = slots->newest_free = SLOT_NONE;
+}
+
+void slots_close(struct slots *slots)
+{
+    for (uint32_t i = 0; i < slots->table_count; i++)
+        pool_give(slots->pool, slots->table[i].block, sizeof(struct slots_block));
+    pool_give(slots->pool, slots->table, slots->table_cap * sizeof *slots->table);
+}
+
+static void free_list_append(struct slots *slots, uint32_t index)
+{
+    struct slot *slot = at(slots, index);
+    slot->next = SLOT_NONE;
+    slot->prev = slots->newest_free;
+    if (slots->newest_free != SLOT_NONE)
+        at(slots, slots->newest_free)->next = index;
+    else
+        slots->oldest_free = index;
+    slots->newest_free = index;
+    slots->free_count++;
+}
+
+static void free_list_remove(struct slots *slots, uint32_t index)
+{
+    struct slot *slot = at(slots, index);
+    if (slot->prev != SLOT_NONE)
+        at(slots, slot->prev)->next = slot->next;
+    else
+        slots->oldest_free = slot->next;
+    if (slot->next != SLOT_NONE)
+        at(slots, slot->next)->prev = slot->prev;
+    else
+        slots->newest_free = slot->prev;
+    slots->free_count--;
+}
+
+static bool table_grow(struct slots *slots)
+{
+    uint32_t cap = slots->table_cap ? slots->table_cap * 2 : 16;
+    struct slots_entry *table = pool_take(slots->pool, cap * sizeof *table);
+    if (!table)
+        return false;
+    memset(table, 0, cap * sizeof *table);
+    if (slots->table_count > 0)
+        memcpy(table, slots->table, slots->table_count * sizeof *table);
+    pool_give(slots->pool, slots->table, slots->table_cap * sizeof *table);
+    slots->table = table;
+    slots->table_cap = cap;
+    return true;
+}
+
+/* A block number that is not in memory and has generations left, or table_count. */
+static uint32_t vacant_block(const struct slots *slots)
+{
+    uint32_t number = 0;
+    while (number < slots->table_count &&
+           (slots->table[number].block || slots->table[number].generation >= GENERATION_MAX))
+        number++;
+    return number;
+}
+
+/* All indexes are retired or in use: go on with the next run number, under which every index is fresh again. */
+static void next_run(struct slots *slots)
+{
+    slots->run = (slots->run + 1) & RUN_MASK;
+    for (uint32_t i = 0; i < slots->table_count; i++)
+        if (!slots->table[i].block)
+            slots->table[i].generation = 0;
+}
+
+static bool block_add(struct slots *slots)
+{
+    uint32_t number = vacant_block(slots);
+    if (number == slots->index_limit / SLOTS_BLOCK) {
+        next_run(slots);
+        number = vacant_block(slots);
+        if (number == slots->index_limit / SLOTS_BLOCK)
+            return false;
+    }
+    if (number == slots->table_cap && !table_grow(slots))
+        return false;
+    struct slots_block *block = pool_take(slots->pool, sizeof *block);
+    if (!block)
+        return false;
+    memset(block, 0, sizeof *block);
+    if (number == slots->table_count)
+        slots->table_count++;
+    slots->table[number].block = block;
+    for (uint32_t i = 0; i < SLOTS_BLOCK; i++) {
+        uint32_t index = number * SLOTS_BLOCK + i;
+        block->slots[i].receipt = receipt_of(slots->run, slots->table[number].generation, index);
+        free_list_append(slots, index);
+    }
+    return true;
+}
+
+/* Frees a block without slots in use, and remembers how far its generations had got. */
+static void block_free(struct slots *slots, uint32_t number)
+{
+    struct slots_block *block = slots->table[number].block;
+    uint32_t highest = 0;
+    for (uint32_t i = 0; i < SLOTS_BLOCK; i++) {
+        uint32_t generation = generation_of(block->slots[i].receipt);
+        if (generation > highest)
+            highest = generation;
+        if (generation < GENERATION_MAX)
+            free_list_remove(slots, number * SLOTS_BLOCK + i);
+    }
+    slots->table[number].generation = highest;
+    slots->table[number].block = NULL;
+    pool_give(slots->pool, block, sizeof *block);
+}
+
+bool slots_reserve(struct slots *slots, uint32_t count)
+{
+    while (slots->free_count < count)
+        if (!block_add(slots))
+            return false;
+    return true;
+}
+
+uint32_t slots_take(struct slots *slots)
+{
+    if (slots->free_count == 0 && !block_add(slots))
+        return SLOT_NONE;
+    uint32_t index = slots->oldest_free;
+    struct slot *slot = at(slots, index);
+    slots->oldest_free = slot->next;
+    if (slot->next != SLOT_NONE)
+        at(slots, slot->next)->prev = SLOT_NONE;
+    else
+        slots->newest_free = SLOT_NONE;
+    slots->free_count--;
+    slots->used_count++;
+    slots->table[index / SLOTS_BLOCK].block->used++;
+    slot->prev = slot->next = SLOT_NONE;
+    return index;
+}
+
+void slots_give(struct slots *slots, uint32_t index)
+{
+    uint32_t number = index / SLOTS_BLOCK;
+    struct slots_block *block = slots->table[number].block;
+    struct slot *slot = at(slots, index);
+    assert(!timer_armed(&slot->timer) && block->used > 0);
+    slot->at.page = NULL;
+    slot->holder = NULL;
+    slot->reason = PARK_NONE;
+    block->used--;
+    slots->used_count--;
+    if (generation_of(slot->receipt) < GENERATION_MAX)
+        free_list_append(slots, index);
+    else
+        block->retired++;
+    bool spent = block->retired == SLOTS_BLOCK;
+    bool surplus = block->retired == 0 && slots->free_count > FREE_SLOTS_KEPT && slots->free_count > slots->used_count;
+    if (block->used == 0 && (spent || surplus))
+        block_free(slots, number);
+}
+
+bool slots_exhausted(const struct slots *slots, uint32_t index)
+{
+    return generation_of(at(slots, index)->receipt) == GENERATION_MAX;
+}
+
+uint64_t slots_stamp(struct slots *slots, uint32_t index)
+{
+    struct slot *slot = at(slots, index);
+    assert(generation_of(slot->receipt) < GENERATION_MAX);
+    slot->receipt += (uint64_t)1 << SLOTS_INDEX_BITS;
+    return slot->receipt;
+}
+
+struct slot *slots_at(const struct slots *slots, uint32_t index)
+{
+    return at(slots, index);
+}
+
+struct slot *slots_find(const struct slots *slots, uint64_t receipt)
+{
+    uint64_t number = (receipt & INDEX_MASK) / SLOTS_BLOCK;
+    if (number >= slots->table_count || !slots->table[number].block)
+        return NULL;
+    struct slot *slot = &slots->table[number].block->slots[receipt % SLOTS_BLOCK];
+    return slot->receipt == receipt && slot->at.page ? slot : NULL;
+}

@@ -1,0 +1,102 @@
+/*
+ * slots: what a message has beyond lying in its queue: a deadline, a holder, a receipt. Every inflight, delayed and parked
+ * message has a slot, and a ready one whose expiry has a timer of its own. So giving a message back, with or without a
+ * delay, and parking it never allocate.
+ *
+ * A receipt is three numbers in 53 bits, and names one delivery for ever:
+ *
+ *     run (9 bits) | generation (20 bits) | slot index (24 bits)
+ *
+ * Looking one up is an array access and a comparison. Each delivery gives the slot its next generation. A slot whose
+ * generations are used up retires; when all indexes are retired or in use, the next run number is begun. The run number of
+ * a server's start is the caller's to choose, so that receipts of an earlier run are refused. Free slots are reused oldest
+ * first.
+ *
+ * Slots lie in blocks of SLOTS_BLOCK. Blocks that are not needed are freed; the table remembers how far their generations
+ * had got.
+ */
+#ifndef SERVER_BROKER_SLOTS_H
+#define SERVER_BROKER_SLOTS_H
+
+#include "server/broker/pool.h"
+#include "server/broker/ring.h"
+#include "server/broker/timers.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SLOTS_INDEX_BITS 24
+#define SLOTS_GENERATION_BITS 20
+#define SLOTS_RUN_BITS 9
+#define SLOTS_BLOCK 1024
+#define SLOT_NONE UINT32_MAX
+
+struct taker;
+
+/* Why a message is parked. */
+enum park_reason { PARK_NONE, PARK_REQUESTED, PARK_REJECTED, PARK_MAX_ATTEMPTS };
+
+struct note {
+    uint32_t bytes;
+    char text[];
+};
+
+struct slot {
+    struct timer timer;     /* visibility, end of delay, or expiry, by the message's state */
+    uint64_t receipt;       /* of the delivery if inflight; always carries the slot's index and generation */
+    struct ring_cursor at;  /* where the message lies */
+    struct taker *holder;   /* the consumer that holds it; NULL: a receive, or not inflight */
+    struct note *note;      /* of a parked message, or NULL */
+    int64_t since_ms;       /* inflight: handed over; delayed: end of the delay; parked: parked */
+    uint32_t prev, next;    /* deliveries of one consumer or one receive, in order; SLOT_NONE at the ends */
+    uint8_t reason;         /* enum park_reason */
+};
+
+struct slots_block;
+
+struct slots_entry {
+    struct slots_block *block; /* NULL: not in memory */
+    uint32_t generation;       /* where a block of this number starts when it comes (back) into memory */
+};
+
+struct slots {
+    struct pool *pool;
+    struct slots_entry *table; /* by block number */
+    uint32_t table_count, table_cap;
+    uint32_t oldest_free, newest_free; /* free slots, a list through prev and next */
+    uint32_t free_count, used_count;
+    uint32_t index_limit; /* number of indexes; below 2^24 only in tests */
+    uint32_t run;
+};
+
+/* `run`: any number, its low 9 bits count. index_limit: a multiple of SLOTS_BLOCK; 0 means 2^24. */
+void slots_init(struct slots *slots, struct pool *pool, uint32_t run, uint32_t index_limit);
+void slots_close(struct slots *slots);
+
+/* A slot that belongs to nothing yet, or SLOT_NONE when out of memory or of indexes. */
+uint32_t slots_take(struct slots *slots);
+
+/* Makes sure that the next `count` slots_take() succeed. */
+bool slots_reserve(struct slots *slots, uint32_t count);
+
+/* Gives a slot back. Its timer must not be armed. Its receipt is dead. */
+void slots_give(struct slots *slots, uint32_t index);
+
+/* True if the slot has no generation left: its owner must move to another slot before the next delivery. */
+bool slots_exhausted(const struct slots *slots, uint32_t index);
+
+/* A new receipt for a delivery of this slot, which is not exhausted; the previous one is dead. */
+uint64_t slots_stamp(struct slots *slots, uint32_t index);
+
+/* The slot with that index, which must be in use. */
+struct slot *slots_at(const struct slots *slots, uint32_t index);
+
+/* The slot whose present receipt is this one, or NULL. Says nothing about the message's state. */
+struct slot *slots_find(const struct slots *slots, uint64_t receipt);
+
+static inline uint32_t slot_index(const struct slot *slot)
+{
+    return (uint32_t)(slot->receipt & ((1u << SLOTS_INDEX_BITS) - 1));
+}
+
+#endif
