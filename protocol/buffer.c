@@ -3,50 +3,52 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define FIRST_BYTES ((size_t)4096)
+#define SMALLEST_AREA 512
+#define SMALLEST_SPLICES 8
 
 void buffer_init(struct buffer *b, void (*release_cb)(void *owner))
 {
-    memset(b, 0, sizeof *b);
-    b->release_cb = release_cb;
+    *b = (struct buffer){.release_cb = release_cb};
 }
 
-static void release_splices(struct buffer *b)
+/* Drops the contents; `failed` stays as it is. */
+static void drop(struct buffer *b)
 {
     for (uint32_t i = b->sent_splices; i < b->splice_count; i++)
         b->release_cb(b->splices[i].owner);
-}
-
-void buffer_reset(struct buffer *b)
-{
-    release_splices(b);
     b->bytes = 0;
     b->splice_count = 0;
     b->spliced_bytes = 0;
     b->sent_bytes = 0;
     b->sent_splices = 0;
     b->sent_in_splice = 0;
-    b->failed = false;
 }
 
 void buffer_close(struct buffer *b)
 {
-    buffer_reset(b);
+    drop(b);
     free(b->data);
     free(b->splices);
     buffer_init(b, b->release_cb);
+}
+
+void buffer_reset(struct buffer *b)
+{
+    drop(b);
+    b->failed = false;
 }
 
 uint8_t *buffer_grow(struct buffer *b, size_t bytes)
 {
     if (b->failed)
         return NULL;
-    if (b->cap - b->bytes >= bytes)
+    if (bytes <= b->cap - b->bytes && b->data)
         return b->data + b->bytes;
-    size_t cap = b->cap ? b->cap : FIRST_BYTES;
+
+    size_t cap = b->cap < SMALLEST_AREA ? SMALLEST_AREA : b->cap;
     while (cap - b->bytes < bytes && cap <= SIZE_MAX / 4)
         cap *= 2;
-    uint8_t *data = cap - b->bytes >= bytes ? realloc(b->data, cap) : NULL;
+    uint8_t *data = cap - b->bytes < bytes ? NULL : realloc(b->data, cap);
     if (!data) {
         b->failed = true;
         return NULL;
@@ -58,21 +60,23 @@ uint8_t *buffer_grow(struct buffer *b, size_t bytes)
 
 void buffer_append(struct buffer *b, const void *data, size_t bytes)
 {
-    uint8_t *to = buffer_reserve(b, bytes);
-    if (!to || bytes == 0)
+    if (bytes == 0)
         return;
-    memcpy(to, data, bytes);
+    uint8_t *at = buffer_reserve(b, bytes);
+    if (!at)
+        return;
+    memcpy(at, data, bytes);
     b->bytes += bytes;
 }
 
-static bool splices_grow(struct buffer *b)
+static bool grow_splices(struct buffer *b)
 {
-    if (b->splice_count < b->splice_cap)
-        return true;
-    uint32_t cap = b->splice_cap ? b->splice_cap * 2 : 8;
-    struct splice *splices = realloc(b->splices, cap * sizeof *splices);
-    if (!splices)
+    uint32_t cap = b->splice_cap ? b->splice_cap * 2 : SMALLEST_SPLICES;
+    struct splice *splices = cap > b->splice_cap ? realloc(b->splices, cap * sizeof *splices) : NULL;
+    if (!splices) {
+        b->failed = true;
         return false;
+    }
     b->splices = splices;
     b->splice_cap = cap;
     return true;
@@ -80,8 +84,8 @@ static bool splices_grow(struct buffer *b)
 
 void buffer_splice(struct buffer *b, const void *data, size_t bytes, void *owner)
 {
-    if (bytes == 0 || b->failed || !splices_grow(b)) {
-        b->failed = b->failed || bytes > 0;
+    assert(b->release_cb);
+    if (bytes == 0 || b->failed || (b->splice_count == b->splice_cap && !grow_splices(b))) {
         b->release_cb(owner);
         return;
     }
@@ -91,54 +95,78 @@ void buffer_splice(struct buffer *b, const void *data, size_t bytes, void *owner
 
 size_t buffer_pending(const struct buffer *b)
 {
-    return b->bytes - b->sent_bytes + b->spliced_bytes - b->sent_in_splice;
-}
-
-/* Where the copied bytes are interrupted next: at a splice, or at their end. */
-static size_t run_end(const struct buffer *b, uint32_t splice)
-{
-    return splice < b->splice_count ? b->splices[splice].at : b->bytes;
+    return b->bytes - b->sent_bytes + b->spliced_bytes;
 }
 
 int buffer_iovec(const struct buffer *b, struct iovec *iov, int max)
 {
+    size_t at = b->sent_bytes;
+    size_t in_splice = b->sent_in_splice;
+    uint32_t next = b->sent_splices;
     int count = 0;
-    size_t at = b->sent_bytes, skip = b->sent_in_splice;
-    for (uint32_t s = b->sent_splices; count < max; s++, skip = 0) {
-        size_t end = run_end(b, s);
-        if (end > at)
-            iov[count++] = (struct iovec){b->data + at, end - at};
-        at = end;
-        if (s == b->splice_count || count == max)
-            break;
-        /* writev takes a pointer to non-const, and only reads. */
-        iov[count++] = (struct iovec){(void *)(uintptr_t)(b->splices[s].data + skip), b->splices[s].bytes - skip};
+
+    while (count < max && (at < b->bytes || next < b->splice_count)) {
+        size_t copied_end = next < b->splice_count ? b->splices[next].at : b->bytes;
+        if (at < copied_end) {
+            iov[count++] = (struct iovec){b->data + at, copied_end - at};
+            at = copied_end;
+        } else {
+            const struct splice *s = &b->splices[next++];
+            /* writev() does not write through its iov_base, which is not const all the same */
+            iov[count++] = (struct iovec){(void *)(uintptr_t)(s->data + in_splice), s->bytes - in_splice};
+            in_splice = 0;
+        }
     }
     return count;
+}
+
+/*
+ * A connection that always has something pending never drains its buffer, which must not grow for ever. So the sent part is
+ * cut off once it is no smaller than the rest: a byte is moved at most once for each byte sent.
+ */
+static void cut_sent(struct buffer *b)
+{
+    size_t bytes = b->bytes - b->sent_bytes;
+    uint32_t splices = b->splice_count - b->sent_splices;
+    if (b->sent_bytes < bytes || b->sent_splices < splices)
+        return;
+
+    if (bytes > 0)
+        memmove(b->data, b->data + b->sent_bytes, bytes);
+    if (splices > 0)
+        memmove(b->splices, b->splices + b->sent_splices, splices * sizeof *b->splices);
+    for (uint32_t i = 0; i < splices; i++)
+        b->splices[i].at -= b->sent_bytes;
+    b->bytes = bytes;
+    b->splice_count = splices;
+    b->sent_bytes = 0;
+    b->sent_splices = 0;
 }
 
 void buffer_consume(struct buffer *b, size_t bytes)
 {
     assert(bytes <= buffer_pending(b));
     while (bytes > 0) {
-        size_t run = run_end(b, b->sent_splices) - b->sent_bytes;
-        size_t n = bytes < run ? bytes : run;
-        b->sent_bytes += n;
-        bytes -= n;
-        if (bytes == 0)
-            break;
-        struct splice *splice = &b->splices[b->sent_splices];
-        n = splice->bytes - b->sent_in_splice;
-        if (bytes < n) {
-            b->sent_in_splice += bytes;
-            break;
+        struct splice *s = b->sent_splices < b->splice_count ? &b->splices[b->sent_splices] : NULL;
+        size_t copied = (s ? s->at : b->bytes) - b->sent_bytes;
+        size_t part = copied ? copied : s->bytes - b->sent_in_splice;
+        if (part > bytes)
+            part = bytes;
+        bytes -= part;
+        if (copied) {
+            b->sent_bytes += part;
+            continue;
         }
-        bytes -= n;
-        b->sent_in_splice = 0;
-        b->spliced_bytes -= splice->bytes;
-        b->sent_splices++;
-        b->release_cb(splice->owner);
+        b->spliced_bytes -= part;
+        b->sent_in_splice += part;
+        if (b->sent_in_splice == s->bytes) {
+            b->sent_in_splice = 0;
+            b->sent_splices++;
+            b->release_cb(s->owner);
+        }
     }
     if (buffer_pending(b) == 0)
-        buffer_reset(b);
+        drop(b);
+    else
+        cut_sent(b);
 }

@@ -30,11 +30,11 @@ struct buffer {
     struct splice *splices;
     uint32_t splice_count;
     uint32_t splice_cap;
-    size_t spliced_bytes;       /* sum of all splices */
-    size_t sent_bytes;          /* of `data`, already consumed */
-    uint32_t sent_splices;      /* whole splices already consumed */
-    size_t sent_in_splice;      /* bytes consumed of the next splice */
-    bool failed;                /* memory ran out: contents are incomplete */
+    size_t spliced_bytes;  /* of all splices, not yet consumed */
+    size_t sent_bytes;     /* of `data`, already consumed */
+    uint32_t sent_splices; /* whole splices already consumed */
+    size_t sent_in_splice; /* bytes consumed of the next splice */
+    bool failed;           /* memory ran out: contents are incomplete */
     void (*release_cb)(void *owner);
 };
 
@@ -44,7 +44,7 @@ void buffer_init(struct buffer *b, void (*release_cb)(void *owner));
 /* Frees the area and releases all splices not yet consumed. */
 void buffer_close(struct buffer *b);
 
-/* Drops the contents (releasing splices) and keeps the area. */
+/* Drops the contents (releasing splices), keeps the area and clears `failed`. */
 void buffer_reset(struct buffer *b);
 
 /* Room for `bytes` more. Returns where to store, or NULL and sets `failed`. Does not change `bytes`. */
@@ -69,7 +69,10 @@ size_t buffer_pending(const struct buffer *b);
 /* Fills up to `max` entries with what is pending, in order; returns how many. */
 int buffer_iovec(const struct buffer *b, struct iovec *iov, int max);
 
-/* Takes the first `bytes` pending bytes as sent; at most buffer_pending(). Resets the buffer once all is consumed. */
+/*
+ * Takes the first `bytes` pending bytes as sent; at most buffer_pending(). The buffer is empty again once all is consumed;
+ * `failed` stays. Positions counted from `data` may move.
+ */
 void buffer_consume(struct buffer *b, size_t bytes);
 
 #endif

@@ -1,3 +1,35 @@
+/*
+ * How the decoder works
+ *
+ * msgpack-c's parsing template, instantiated below, is a state machine that can stop behind any item and go on later. Its
+ * callbacks append nodes to one array; it keeps its open containers on a stack of LIMIT_DEPTH and refuses one more. It
+ * calls back for a str, bin or ext only once all of its bytes lie behind each other.
+ *
+ * The happy path: a value begins and ends within the caller's input. It is parsed where it lies, and nothing is copied.
+ *
+ * If the input ends first, the value's bytes so far are copied to `held`, and parsing continues there. Further input is
+ * appended in two ways. When the parser waits for a known number of bytes (of a number, a header, a text), exactly
+ * these are appended. Between items nobody knows how far the value goes on, so a step of input is appended and parsed,
+ * and what the parser did not come to use is given back. Hence nothing beyond the value's end is ever taken, and between
+ * two calls `held` ends where the parser stands, but for the first bytes of one item.
+ *
+ * A text longer than LIMIT_INLINE_BYTES that the parser waits for does not enter `held`. It becomes the *body*: its bytes
+ * go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template is told that it had
+ * been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
+ *
+ * What can fail
+ *   claims    A container's elements are at least a byte each. least_bytes adds up what all headers so far make certain,
+ *             and a header that lifts it above max_value_bytes is refused. An item that the parser waits for and whose end
+ *             lies beyond max_value_bytes is refused before its bytes are kept. The parser never sees more bytes than
+ *             that. None of this depends on how the input was cut.
+ *   memory    An array that can't grow refuses the value. Everything stays reachable from the decoder, so that
+ *             decoder_free() leaks nothing.
+ *
+ * Invariants
+ *   - value_bytes == held_bytes + bytes of bodies, while a value is incomplete. 0: nothing has been seen of a value.
+ *   - Nodes hold offsets, counted from `base`: the input or `held`. No pointer into `held` outlives a call.
+ *   - A container's node is given its end anew with each finished element, so that the last one leaves the right one.
+ */
 #include "protocol/decoder.h"
 
 #include "protocol/limits.h"
@@ -6,227 +38,314 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Areas up to this size are kept from one value to the next. */
-#define KEEP_BYTES ((size_t)16384)
+/* What decoder_next() keeps of each array for the next value. */
+#define KEPT_BYTES 16384
 
-/* The first step in which bytes of an unfinished value are kept when it is not known how many are missing. */
-#define HOLD_STEP ((size_t)4096)
+#define FIRST_NODES 64
+#define FIRST_HELD_BYTES 512
+#define FIRST_STREAMS 4
 
-/* What the callbacks return to stop the template; its own are -1 (not MessagePack) and -2 (its stack is full). */
-enum { STOP_NOT_MSGPACK = -1, STOP_TOO_DEEP = -2, STOP_TOO_MANY = -10, STOP_TOO_LARGE = -11, STOP_NO_MEMORY = -12 };
+/* The first step between items; doubled with each up to the last. */
+#define FIRST_STEP_BYTES 1024
+#define LAST_STEP_BYTES 65536
 
+/* Stands for a node that was not kept. */
 #define NO_NODE UINT32_MAX
 
-/* ---- msgpack-c's parser, with callbacks that store nodes --------------------------------------------------------- */
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-static int node_add(struct decoder *d, struct node node, uint32_t *index);
-static int node_add_bytes(struct decoder *d, enum node_type type, size_t offset, uint32_t bytes, uint32_t *index);
-static int node_add_container(struct decoder *d, enum node_type type, uint32_t count, uint32_t *index);
-static void node_close(struct decoder *d, uint32_t index, uint32_t end);
+/* --- recording what the parser finds ---------------------------------------------------------------------------------- */
 
-/* One level of the template's stack for each container that is open. */
-#define MSGPACK_EMBED_STACK_SIZE LIMIT_DEPTH
-#include <msgpack/unpack.h>
-#include <msgpack/unpack_define.h>
+struct recorder {
+    struct node *nodes;
+    uint32_t count;
+    uint32_t cap;
+    uint64_t least_bytes; /* that the value has, by its headers so far */
+    uint64_t max_bytes;
+    struct node stand_in; /* what the next str, bin or ext really is */
+    bool standing_in;
+    bool too_many;
+    enum decoder_refusal refusal;
+};
 
-#define msgpack_unpack_struct(name) struct template##name
-#define msgpack_unpack_func(ret, name) static ret template##name
-#define msgpack_unpack_callback(name) template_callback##name
-#define msgpack_unpack_object uint32_t /* a node's index */
-#define msgpack_unpack_user struct decoder *
+enum { RECORD_FAILED = -1, RECORD_DONE = 0 };
 
-struct template_context;
-
-static inline uint32_t template_callback_root(struct decoder **d)
+static int refuse(struct recorder *r, enum decoder_refusal refusal)
 {
-    (void)d;
+    r->refusal = refusal;
+    return RECORD_FAILED;
+}
+
+/* False if the array does not grow: LIMIT_NODES is reached, or there is no memory (refusal says so). */
+static __attribute__((noinline)) bool grow_nodes(struct recorder *r)
+{
+    if (r->cap == LIMIT_NODES) {
+        r->too_many = true;
+        return false;
+    }
+    uint32_t cap = r->cap ? r->cap * 2 : FIRST_NODES;
+    if (cap > LIMIT_NODES)
+        cap = LIMIT_NODES;
+    struct node *nodes = realloc(r->nodes, cap * sizeof *nodes);
+    if (!nodes) {
+        r->refusal = DECODER_NO_MEMORY;
+        return false;
+    }
+    r->nodes = nodes;
+    r->cap = cap;
+    return true;
+}
+
+static inline int record(struct recorder *r, struct node node, uint32_t *index)
+{
+    if (UNLIKELY(r->count == r->cap) && !grow_nodes(r)) {
+        *index = NO_NODE;
+        return r->refusal ? RECORD_FAILED : RECORD_DONE;
+    }
+    r->nodes[r->count] = node;
+    *index = r->count++;
+    return RECORD_DONE;
+}
+
+static inline int record_uint(struct recorder *r, uint64_t v, uint32_t *index)
+{
+    return record(r, (struct node){.type = NODE_UINT, .value.uint = v}, index);
+}
+
+static inline int record_int(struct recorder *r, int64_t v, uint32_t *index)
+{
+    if (v >= 0)
+        return record_uint(r, (uint64_t)v, index);
+    return record(r, (struct node){.type = NODE_INT, .value.sint = v}, index);
+}
+
+static inline int record_container(struct recorder *r, enum node_type type, uint32_t count, uint64_t elements,
+                                   uint32_t *index)
+{
+    r->least_bytes += elements;
+    if (UNLIKELY(r->least_bytes > r->max_bytes))
+        return refuse(r, DECODER_TOO_MANY);
+    return record(r, (struct node){.type = (uint8_t)type, .count = count, .value.end = r->count + 1}, index);
+}
+
+static inline void record_element(struct recorder *r, uint32_t container)
+{
+    if (container != NO_NODE)
+        r->nodes[container].value.end = r->count;
+}
+
+static inline int record_text(struct recorder *r, enum node_type type, const char *base, const char *at,
+                              unsigned int bytes, uint32_t *index)
+{
+    if (UNLIKELY(r->standing_in)) {
+        r->standing_in = false;
+        r->least_bytes += r->stand_in.count;
+        return record(r, r->stand_in, index);
+    }
+    r->least_bytes += bytes;
+    /* An empty one has no place: `at` may be anything. */
+    uint64_t offset = bytes > 0 ? (uint64_t)(at - base) : 0;
+    return record(r, (struct node){.type = (uint8_t)type, .count = bytes, .value.offset = offset}, index);
+}
+
+static inline uint32_t on_root(struct recorder *r)
+{
+    (void)r;
     return NO_NODE;
 }
 
-#define UNSIGNED_CALLBACK(name, ctype)                                                                                    \
-    static inline int template_callback##name(struct decoder **d, ctype v, uint32_t *index)                              \
-    {                                                                                                                    \
-        return node_add(*d, (struct node){.type = NODE_UINT, .value.uint = v}, index);                                   \
-    }
-
-#define SIGNED_CALLBACK(name, ctype)                                                                                      \
-    static inline int template_callback##name(struct decoder **d, ctype v, uint32_t *index)                              \
-    {                                                                                                                    \
-        return node_add(*d, (struct node){.type = v < 0 ? NODE_INT : NODE_UINT, .value.sint = v}, index);                \
-    }
-
-UNSIGNED_CALLBACK(_uint8, uint8_t)
-UNSIGNED_CALLBACK(_uint16, uint16_t)
-UNSIGNED_CALLBACK(_uint32, uint32_t)
-UNSIGNED_CALLBACK(_uint64, uint64_t)
-SIGNED_CALLBACK(_int8, int8_t)
-SIGNED_CALLBACK(_int16, int16_t)
-SIGNED_CALLBACK(_int32, int32_t)
-SIGNED_CALLBACK(_int64, int64_t)
-
-static inline int template_callback_float(struct decoder **d, float v, uint32_t *index)
+static inline int on_nil(struct recorder *r, uint32_t *index)
 {
-    return node_add(*d, (struct node){.type = NODE_FLOAT, .flags = NODE_FLOAT32, .value.real = (double)v}, index);
+    return record(r, (struct node){.type = NODE_NIL}, index);
 }
 
-static inline int template_callback_double(struct decoder **d, double v, uint32_t *index)
+static inline int on_true(struct recorder *r, uint32_t *index)
 {
-    return node_add(*d, (struct node){.type = NODE_FLOAT, .value.real = v}, index);
+    return record(r, (struct node){.type = NODE_BOOL, .value.uint = 1}, index);
 }
 
-static inline int template_callback_nil(struct decoder **d, uint32_t *index)
+static inline int on_false(struct recorder *r, uint32_t *index)
 {
-    return node_add(*d, (struct node){.type = NODE_NIL}, index);
+    return record(r, (struct node){.type = NODE_BOOL, .value.uint = 0}, index);
 }
 
-static inline int template_callback_true(struct decoder **d, uint32_t *index)
+static inline int on_uint8(struct recorder *r, uint8_t v, uint32_t *index)
 {
-    return node_add(*d, (struct node){.type = NODE_BOOL, .value.uint = 1}, index);
+    return record_uint(r, v, index);
 }
 
-static inline int template_callback_false(struct decoder **d, uint32_t *index)
+static inline int on_uint16(struct recorder *r, uint16_t v, uint32_t *index)
 {
-    return node_add(*d, (struct node){.type = NODE_BOOL}, index);
+    return record_uint(r, v, index);
 }
 
-static inline int template_callback_array(struct decoder **d, unsigned int n, uint32_t *index)
+static inline int on_uint32(struct recorder *r, uint32_t v, uint32_t *index)
 {
-    return node_add_container(*d, NODE_ARRAY, n, index);
+    return record_uint(r, v, index);
 }
 
-static inline int template_callback_array_item(struct decoder **d, uint32_t *array, uint32_t item)
+static inline int on_uint64(struct recorder *r, uint64_t v, uint32_t *index)
 {
-    (void)array;
-    node_close(*d, item, (*d)->node_count);
-    return 0;
+    return record_uint(r, v, index);
 }
 
-static inline int template_callback_map(struct decoder **d, unsigned int n, uint32_t *index)
+static inline int on_int8(struct recorder *r, int8_t v, uint32_t *index)
 {
-    return node_add_container(*d, NODE_MAP, n, index);
+    return record_int(r, v, index);
 }
 
-static inline int template_callback_map_item(struct decoder **d, uint32_t *map, uint32_t key, uint32_t item)
+static inline int on_int16(struct recorder *r, int16_t v, uint32_t *index)
 {
-    (void)map;
-    node_close(*d, key, item);
-    node_close(*d, item, (*d)->node_count);
-    return 0;
+    return record_int(r, v, index);
 }
 
-static inline int template_callback_str(struct decoder **d, const char *base, const char *p, unsigned int n, uint32_t *index)
+static inline int on_int32(struct recorder *r, int32_t v, uint32_t *index)
 {
-    return node_add_bytes(*d, NODE_STR, (size_t)(p - base), n, index);
+    return record_int(r, v, index);
 }
 
-static inline int template_callback_bin(struct decoder **d, const char *base, const char *p, unsigned int n, uint32_t *index)
+static inline int on_int64(struct recorder *r, int64_t v, uint32_t *index)
 {
-    return node_add_bytes(*d, NODE_BIN, (size_t)(p - base), n, index);
+    return record_int(r, v, index);
 }
 
-static inline int template_callback_ext(struct decoder **d, const char *base, const char *p, unsigned int n, uint32_t *index)
+static inline int on_float(struct recorder *r, float v, uint32_t *index)
 {
-    /* The template adds the type byte to the length, in 32 bits: 0 is an overflow. */
-    return n == 0 ? STOP_TOO_LARGE : node_add_bytes(*d, NODE_EXT, (size_t)(p - base), n, index);
+    return record(r, (struct node){.type = NODE_FLOAT, .flags = NODE_FLOAT32, .value.real = v}, index);
 }
+
+static inline int on_double(struct recorder *r, double v, uint32_t *index)
+{
+    return record(r, (struct node){.type = NODE_FLOAT, .value.real = v}, index);
+}
+
+static inline int on_array(struct recorder *r, unsigned int count, uint32_t *index)
+{
+    return record_container(r, NODE_ARRAY, count, count, index);
+}
+
+static inline int on_array_item(struct recorder *r, const uint32_t *array, uint32_t item)
+{
+    (void)item;
+    record_element(r, *array);
+    return RECORD_DONE;
+}
+
+static inline int on_map(struct recorder *r, unsigned int count, uint32_t *index)
+{
+    return record_container(r, NODE_MAP, count, 2 * (uint64_t)count, index);
+}
+
+static inline int on_map_item(struct recorder *r, const uint32_t *map, uint32_t key, uint32_t value)
+{
+    (void)key;
+    (void)value;
+    record_element(r, *map);
+    return RECORD_DONE;
+}
+
+static inline int on_str(struct recorder *r, const char *base, const char *at, unsigned int bytes, uint32_t *index)
+{
+    return record_text(r, NODE_STR, base, at, bytes, index);
+}
+
+static inline int on_bin(struct recorder *r, const char *base, const char *at, unsigned int bytes, uint32_t *index)
+{
+    return record_text(r, NODE_BIN, base, at, bytes, index);
+}
+
+static inline int on_ext(struct recorder *r, const char *base, const char *at, unsigned int bytes, uint32_t *index)
+{
+    /* The template adds the type byte to the claimed length in 32 bits: 2^32 - 1 comes out as 0. */
+    if (bytes == 0)
+        return refuse(r, DECODER_VALUE_TOO_LARGE);
+    return record_text(r, NODE_EXT, base, at, bytes, index);
+}
+
+/* --- the parser: parser_init(), parser_execute(), struct parser_context ---------------------------------------------- */
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#define MSGPACK_EMBED_STACK_SIZE LIMIT_DEPTH
+#include <msgpack/unpack.h>
+#include <msgpack/unpack_define.h>
+#define msgpack_unpack_struct(name) struct parser##name
+#define msgpack_unpack_func(ret, name) static ret parser##name
+#define msgpack_unpack_callback(name) on##name
+#define msgpack_unpack_object uint32_t
+#define msgpack_unpack_user struct recorder
 #include <msgpack/unpack_template.h>
 #pragma GCC diagnostic pop
 
-/* ---- the decoder around it --------------------------------------------------------------------------------------- */
+/* --- the decoder ------------------------------------------------------------------------------------------------------ */
 
-struct decoder_impl {
-    struct decoder_hooks hooks;
-    uint64_t max_value_bytes;
-    struct template_context parser;
-    const uint8_t *base;  /* the value's first retained byte: in the caller's input, or held */
-    size_t parsed_bytes;  /* retained bytes that the parser has taken */
-    uint64_t apart_bytes; /* bytes that were streamed or skipped: not retained */
-    uint32_t node_cap;
-    bool holding; /* the retained bytes are our own copy */
-    uint8_t *held;
-    size_t held_bytes, held_cap;
-    struct stream *streams;
-    uint32_t stream_count, stream_cap;
-    bool streaming;        /* bytes of a long value are on their way to `sink`, or to nowhere */
-    uint32_t missing_bytes;
-    uint8_t *sink;         /* NULL: skipped */
-    bool standing_in;      /* the parser is shown one byte in place of the long value */
-    struct node stand_in;  /* what becomes of it */
+/* The text that is streamed or skipped just now. */
+struct body {
+    bool active;
+    uint8_t *data; /* NULL: skipped */
+    uint32_t bytes;
+    uint32_t done_bytes;
 };
 
-static int node_add(struct decoder *d, struct node node, uint32_t *index)
-{
-    struct decoder_impl *impl = d->impl;
-    if (d->node_count == impl->node_cap) {
-        if (d->node_count == LIMIT_NODES || d->too_many_nodes) {
-            d->too_many_nodes = true;
-            *index = NO_NODE;
-            return 0;
-        }
-        uint32_t cap = impl->node_cap ? impl->node_cap * 2 : 64;
-        struct node *nodes = realloc(d->nodes, cap * sizeof *nodes);
-        if (!nodes)
-            return STOP_NO_MEMORY;
-        d->nodes = nodes;
-        impl->node_cap = cap;
-    }
-    *index = d->node_count;
-    d->nodes[d->node_count++] = node;
-    return 0;
-}
+struct decoder_impl {
+    struct decoder public;
+    struct parser_context parser;
+    struct decoder_hooks hooks;
+    const uint8_t *base; /* what the nodes' offsets are counted from */
+    uint8_t *held;
+    size_t held_bytes;
+    size_t held_cap;
+    size_t parsed_bytes; /* of `held` */
+    struct body body;
+    struct stream *streams;
+    uint32_t stream_count;
+    uint32_t stream_cap;
+    bool ready; /* a value waits for decoder_next() */
+};
 
-static int node_add_bytes(struct decoder *d, enum node_type type, size_t offset, uint32_t bytes, uint32_t *index)
+/* Forgets the value and sets everything up for one that begins. */
+static void begin_value(struct decoder_impl *impl)
 {
-    if (d->impl->standing_in) {
-        d->impl->standing_in = false;
-        return node_add(d, d->impl->stand_in, index);
-    }
-    return node_add(d, (struct node){.type = (uint8_t)type, .count = bytes, .value.offset = offset}, index);
-}
+    struct recorder *r = &impl->parser.user;
+    r->count = 0;
+    r->least_bytes = 1;
+    r->standing_in = false;
+    r->too_many = false;
+    parser_init(&impl->parser);
 
-static int node_add_container(struct decoder *d, enum node_type type, uint32_t count, uint32_t *index)
-{
-    uint64_t elements = type == NODE_MAP ? (uint64_t)count * 2 : count;
-    if (elements > d->impl->max_value_bytes - d->value_bytes)
-        return STOP_TOO_MANY;
-    return node_add(d, (struct node){.type = (uint8_t)type, .count = count, .value.end = d->node_count + 1}, index);
-}
-
-static void node_close(struct decoder *d, uint32_t index, uint32_t end)
-{
-    if (index == NO_NODE || end == NO_NODE)
-        return;
-    struct node *node = &d->nodes[index];
-    if (node->type == NODE_ARRAY || node->type == NODE_MAP)
-        node->value.end = end;
+    impl->base = NULL;
+    impl->held_bytes = 0;
+    impl->parsed_bytes = 0;
+    impl->body.active = false;
+    impl->stream_count = 0;
+    impl->ready = false;
+    impl->public.nodes = r->nodes;
+    impl->public.node_count = 0;
+    impl->public.too_many_nodes = false;
+    impl->public.value_bytes = 0;
 }
 
 struct decoder *decoder_new(uint64_t max_value_bytes, const struct decoder_hooks *hooks)
 {
-    struct decoder *d = calloc(1, sizeof *d);
-    if (!d)
+    assert(max_value_bytes > 0 && max_value_bytes <= UINT32_MAX);
+    struct decoder_impl *impl = calloc(1, sizeof *impl);
+    if (!impl)
         return NULL;
-    d->impl = calloc(1, sizeof *d->impl);
-    if (!d->impl) {
-        free(d);
-        return NULL;
-    }
     if (hooks)
-        d->impl->hooks = *hooks;
-    decoder_reuse(d, max_value_bytes, hooks ? hooks->user : NULL);
-    d->impl->parser.user = d;
-    template_init(&d->impl->parser);
-    return d;
+        impl->hooks = *hooks;
+    impl->parser.user.max_bytes = max_value_bytes;
+    impl->public.impl = impl;
+    begin_value(impl);
+    return &impl->public;
 }
 
-static void release_streams(struct decoder *d)
+static void release_streams(struct decoder_impl *impl)
 {
-    struct decoder_impl *impl = d->impl;
     for (uint32_t i = 0; i < impl->stream_count; i++)
         if (impl->streams[i].owner)
             impl->hooks.stream_release_cb(impl->hooks.user, impl->streams[i].owner);
@@ -237,272 +356,38 @@ void decoder_free(struct decoder *d)
 {
     if (!d)
         return;
-    release_streams(d);
-    free(d->impl->streams);
-    free(d->impl->held);
-    free(d->impl);
-    free(d->nodes);
-    free(d);
+    struct decoder_impl *impl = d->impl;
+    release_streams(impl);
+    free(impl->parser.user.nodes);
+    free(impl->held);
+    free(impl->streams);
+    free(impl);
 }
 
 void decoder_reuse(struct decoder *d, uint64_t max_value_bytes, void *user)
 {
-    assert(decoder_idle(d) && max_value_bytes <= UINT32_MAX);
-    d->impl->max_value_bytes = max_value_bytes;
+    assert(decoder_idle(d) && !d->refusal);
+    assert(max_value_bytes > 0 && max_value_bytes <= UINT32_MAX);
+    d->impl->parser.user.max_bytes = max_value_bytes;
     d->impl->hooks.user = user;
 }
 
 bool decoder_idle(const struct decoder *d)
 {
-    return d->value_bytes == 0 && !d->impl->holding && d->node_count == 0;
-}
-
-void decoder_next(struct decoder *d)
-{
-    struct decoder_impl *impl = d->impl;
-    release_streams(d);
-    d->node_count = 0;
-    d->too_many_nodes = false;
-    d->value_bytes = 0;
-    impl->parsed_bytes = 0;
-    impl->apart_bytes = 0;
-    impl->held_bytes = 0;
-    impl->holding = false;
-    template_init(&impl->parser);
-    if (impl->node_cap * sizeof *d->nodes > KEEP_BYTES) {
-        free(d->nodes);
-        d->nodes = NULL;
-        impl->node_cap = 0;
-    }
-    if (impl->held_cap > KEEP_BYTES) {
-        free(impl->held);
-        impl->held = NULL;
-        impl->held_cap = 0;
-    }
+    return d->value_bytes == 0;
 }
 
 size_t decoder_memory(const struct decoder *d)
 {
     const struct decoder_impl *impl = d->impl;
-    return sizeof *d + sizeof *impl + impl->node_cap * sizeof *d->nodes + impl->held_cap + impl->stream_cap * sizeof *impl->streams;
-}
-
-static enum decoder_result refuse(struct decoder *d, enum decoder_refusal refusal)
-{
-    d->refusal = refusal;
-    return DECODER_REFUSED;
-}
-
-static enum decoder_result refuse_stop(struct decoder *d, int stop)
-{
-    switch (stop) {
-    case STOP_TOO_DEEP:
-        return refuse(d, DECODER_TOO_DEEP);
-    case STOP_TOO_MANY:
-        return refuse(d, DECODER_TOO_MANY);
-    case STOP_TOO_LARGE:
-        return refuse(d, DECODER_VALUE_TOO_LARGE);
-    case STOP_NO_MEMORY:
-        return refuse(d, DECODER_NO_MEMORY);
-    default:
-        return refuse(d, DECODER_NOT_MSGPACK);
-    }
-}
-
-/* Keeps `bytes` more retained bytes. */
-static bool hold(struct decoder *d, const uint8_t *data, size_t bytes)
-{
-    struct decoder_impl *impl = d->impl;
-    size_t need = impl->held_bytes + bytes;
-    if (need > impl->held_cap) {
-        size_t cap = impl->held_cap * 2 > need ? impl->held_cap * 2 : need;
-        uint8_t *held = realloc(impl->held, cap);
-        if (!held)
-            return false;
-        impl->held = held;
-        impl->held_cap = cap;
-    }
-    if (bytes > 0)
-        memcpy(impl->held + impl->held_bytes, data, bytes);
-    impl->held_bytes = need;
-    impl->holding = true;
-    impl->base = impl->held;
-    return true;
-}
-
-/* Bytes that the parser waits for beyond those it has been shown; 0 if it waits for the next item. */
-static size_t awaited_bytes(const struct decoder_impl *impl)
-{
-    return impl->parser.cs == MSGPACK_CS_HEADER ? 0 : impl->parser.trail;
-}
-
-static bool awaits_value(const struct decoder_impl *impl)
-{
-    unsigned int cs = impl->parser.cs;
-    return cs == MSGPACK_ACS_STR_VALUE || cs == MSGPACK_ACS_BIN_VALUE || cs == MSGPACK_ACS_EXT_VALUE;
-}
-
-static bool streams_grow(struct decoder_impl *impl)
-{
-    if (impl->stream_count < impl->stream_cap)
-        return true;
-    uint32_t cap = impl->stream_cap ? impl->stream_cap * 2 : 4;
-    struct stream *streams = realloc(impl->streams, cap * sizeof *streams);
-    if (!streams)
-        return false;
-    impl->streams = streams;
-    impl->stream_cap = cap;
-    return true;
-}
-
-/* The parser waits for a long value that has not arrived whole: ask where its bytes are to go. */
-static bool begin_stream(struct decoder *d)
-{
-    struct decoder_impl *impl = d->impl;
-    bool ext = impl->parser.cs == MSGPACK_ACS_EXT_VALUE;
-    uint32_t bytes = impl->parser.trail;
-    enum node_type type = ext ? NODE_EXT : impl->parser.cs == MSGPACK_ACS_STR_VALUE ? NODE_STR : NODE_BIN;
-    struct stream stream = {NULL, NULL, bytes};
-    enum error_code code = ERR_TOO_LARGE;
-    if (!streams_grow(impl))
-        return false;
-    if (!ext && !d->too_many_nodes && impl->hooks.stream_begin_cb)
-        code = impl->hooks.stream_begin_cb(impl->hooks.user, d, bytes, &stream);
-    impl->stand_in = (struct node){.type = (uint8_t)type, .count = bytes};
-    if (code == ERR_NONE) {
-        impl->stand_in.flags = NODE_STREAMED;
-        impl->stand_in.value.uint = impl->stream_count;
-        impl->streams[impl->stream_count++] = stream;
-    } else {
-        impl->stand_in.flags = NODE_SKIPPED;
-        impl->stand_in.value.uint = code;
-    }
-    impl->sink = stream.data;
-    impl->missing_bytes = bytes;
-    impl->streaming = true;
-    return true;
-}
-
-/* Moves input to where the long value goes; when all of it is there, shows the parser one byte in its place. Returns as the
-   template does: 1 the whole value is complete, 0 go on, below 0 refused. */
-static int stream_on(struct decoder *d, const uint8_t *input, size_t bytes, size_t *used)
-{
-    struct decoder_impl *impl = d->impl;
-    size_t n = bytes < impl->missing_bytes ? bytes : impl->missing_bytes;
-    if (impl->sink) {
-        memcpy(impl->sink, input, n);
-        impl->sink += n;
-    }
-    impl->missing_bytes -= (uint32_t)n;
-    impl->apart_bytes += n;
-    d->value_bytes += n;
-    *used += n;
-    if (impl->missing_bytes > 0)
-        return 0;
-    impl->streaming = false;
-    impl->standing_in = true;
-    impl->parser.trail = 1;
-    size_t off = 0;
-    return template_execute(&impl->parser, "", 1, &off);
-}
-
-/* The whole value has been parsed. */
-static enum decoder_result ready(struct decoder *d)
-{
-    if (d->value_bytes > d->impl->max_value_bytes)
-        return refuse(d, DECODER_VALUE_TOO_LARGE);
-    if (d->node_count > 0 && !d->too_many_nodes)
-        node_close(d, 0, d->node_count);
-    return DECODER_READY;
-}
-
-/* Shows the parser the retained bytes from where it stopped. */
-static int parse(struct decoder *d, size_t retained_bytes)
-{
-    struct decoder_impl *impl = d->impl;
-    int result = template_execute(&impl->parser, (const char *)impl->base, retained_bytes, &impl->parsed_bytes);
-    d->value_bytes = impl->parsed_bytes + impl->apart_bytes;
-    return result;
-}
-
-/* Takes in more bytes of a value that is held, no more than it certainly or probably needs. */
-static int hold_on(struct decoder *d, const uint8_t *input, size_t bytes, size_t *used)
-{
-    struct decoder_impl *impl = d->impl;
-    size_t awaited = awaited_bytes(impl), unparsed = impl->held_bytes - impl->parsed_bytes;
-    size_t step = awaited > unparsed ? awaited - unparsed : impl->held_bytes > HOLD_STEP ? impl->held_bytes : HOLD_STEP;
-    size_t n = bytes < step ? bytes : step;
-    if (!hold(d, input, n))
-        return STOP_NO_MEMORY;
-    *used += n;
-    int result = parse(d, impl->held_bytes);
-    if (result == 1) { /* what lies behind the value was taken too early */
-        *used -= impl->held_bytes - impl->parsed_bytes;
-        impl->held_bytes = impl->parsed_bytes;
-    }
-    return result;
-}
-
-/* The parser has stopped in the middle: refuse what is too long, begin to stream what is long, keep the rest. */
-static int stop_over(struct decoder *d, const uint8_t *input, size_t bytes, size_t *used)
-{
-    struct decoder_impl *impl = d->impl;
-    size_t awaited = awaited_bytes(impl);
-    if (d->value_bytes + awaited > impl->max_value_bytes)
-        return STOP_TOO_LARGE;
-    if (awaits_value(impl) && awaited > LIMIT_INLINE_BYTES) {
-        if (impl->holding) {
-            *used -= impl->held_bytes - impl->parsed_bytes;
-            impl->held_bytes = impl->parsed_bytes;
-        } else {
-            *used += impl->parsed_bytes;
-            if (!hold(d, impl->base, impl->parsed_bytes))
-                return STOP_NO_MEMORY;
-        }
-        return begin_stream(d) ? 0 : STOP_NO_MEMORY;
-    }
-    if (!impl->holding) {
-        if (!hold(d, input, bytes))
-            return STOP_NO_MEMORY;
-        *used += bytes;
-    }
-    return 0;
-}
-
-enum decoder_result decoder_feed(struct decoder *d, const void *input, size_t bytes, size_t *used)
-{
-    struct decoder_impl *impl = d->impl;
-    const uint8_t *in = input;
-    *used = 0;
-    if (d->refusal != DECODER_REFUSAL_NONE)
-        return DECODER_REFUSED;
-    while (*used < bytes) {
-        const uint8_t *rest = in + *used;
-        size_t left = bytes - *used;
-        int result;
-        if (impl->streaming) {
-            result = stream_on(d, rest, left, used);
-        } else if (impl->holding) {
-            result = hold_on(d, rest, left, used);
-        } else {
-            impl->base = rest;
-            result = parse(d, left);
-            if (result == 1)
-                *used += impl->parsed_bytes;
-        }
-        if (result == 0 && !impl->streaming)
-            result = stop_over(d, rest, left, used);
-        if (result < 0)
-            return refuse_stop(d, result);
-        if (result == 1)
-            return ready(d);
-    }
-    return DECODER_NEED_MORE;
+    return sizeof *impl + impl->parser.user.cap * sizeof(struct node) + impl->held_cap +
+           impl->stream_cap * sizeof(struct stream);
 }
 
 const uint8_t *decoder_bytes(const struct decoder *d, const struct node *node)
 {
-    assert(!(node->flags & NODE_SKIPPED));
+    assert((node->type == NODE_STR || node->type == NODE_BIN || node->type == NODE_EXT) &&
+           !(node->flags & NODE_SKIPPED));
     if (node->flags & NODE_STREAMED)
         return d->impl->streams[node->value.uint].data;
     return d->impl->base + node->value.offset;
@@ -512,27 +397,292 @@ void *decoder_take(struct decoder *d, const struct node *node)
 {
     if (!(node->flags & NODE_STREAMED))
         return NULL;
-    struct stream *stream = &d->impl->streams[node->value.uint];
-    void *owner = stream->owner;
-    stream->owner = NULL;
+    struct stream *s = &d->impl->streams[node->value.uint];
+    void *owner = s->owner;
+    s->owner = NULL;
     return owner;
+}
+
+void decoder_next(struct decoder *d)
+{
+    struct decoder_impl *impl = d->impl;
+    struct recorder *r = &impl->parser.user;
+    assert(impl->ready);
+    release_streams(impl);
+    if (r->cap * sizeof *r->nodes > KEPT_BYTES) {
+        free(r->nodes);
+        r->nodes = NULL;
+        r->cap = 0;
+    }
+    if (impl->held_cap > KEPT_BYTES) {
+        free(impl->held);
+        impl->held = NULL;
+        impl->held_cap = 0;
+    }
+    if (impl->stream_cap * sizeof *impl->streams > KEPT_BYTES) {
+        free(impl->streams);
+        impl->streams = NULL;
+        impl->stream_cap = 0;
+    }
+    begin_value(impl);
+}
+
+/* --- feeding ---------------------------------------------------------------------------------------------------------- */
+
+static enum decoder_result end_refused(struct decoder_impl *impl, enum decoder_refusal refusal)
+{
+    impl->public.refusal = refusal;
+    return DECODER_REFUSED;
+}
+
+static enum decoder_result end_ready(struct decoder_impl *impl)
+{
+    impl->ready = true;
+    return DECODER_READY;
+}
+
+/* Lets the parser go on at data[*at]; *at is then where it stands. NEED_MORE: it wants bytes beyond data[bytes]. */
+static enum decoder_result parse(struct decoder_impl *impl, const void *data, size_t bytes, size_t *at)
+{
+    struct recorder *r = &impl->parser.user;
+    int result = parser_execute(&impl->parser, data, bytes, at);
+    impl->public.nodes = r->nodes;
+    impl->public.node_count = r->count;
+    impl->public.too_many_nodes = r->too_many;
+    if (result > 0)
+        return end_ready(impl);
+    if (result == 0)
+        return DECODER_NEED_MORE;
+    if (r->refusal)
+        return end_refused(impl, r->refusal);
+    return end_refused(impl, result == MSGPACK_UNPACK_NOMEM_ERROR ? DECODER_TOO_DEEP : DECODER_NOT_MSGPACK);
+}
+
+/* Bytes that the parser waits for behind the place where it stands; 1 between items. */
+static uint32_t wanted_bytes(const struct decoder_impl *impl)
+{
+    return impl->parser.cs == MSGPACK_CS_HEADER ? 1 : impl->parser.trail;
+}
+
+/* Appends to `held`. False: no memory. */
+static bool hold(struct decoder_impl *impl, const uint8_t *bytes, size_t count)
+{
+    if (count > impl->held_cap - impl->held_bytes) {
+        size_t cap = impl->held_cap ? impl->held_cap : FIRST_HELD_BYTES;
+        while (cap - impl->held_bytes < count)
+            cap *= 2;
+        uint8_t *held = realloc(impl->held, cap);
+        if (!held)
+            return false;
+        impl->held = held;
+        impl->held_cap = cap;
+    }
+    memcpy(impl->held + impl->held_bytes, bytes, count);
+    impl->held_bytes += count;
+    impl->base = impl->held;
+    return true;
+}
+
+static bool grow_streams(struct decoder_impl *impl)
+{
+    uint32_t cap = impl->stream_cap ? impl->stream_cap * 2 : FIRST_STREAMS;
+    struct stream *streams = realloc(impl->streams, cap * sizeof *streams);
+    if (!streams)
+        return false;
+    impl->streams = streams;
+    impl->stream_cap = cap;
+    return true;
+}
+
+/* The reason to skip the text of `bytes` bytes that the parser waits for; ERR_NONE: *s says where to store it. */
+static enum error_code ask_for_stream(struct decoder_impl *impl, uint32_t bytes, struct stream *s)
+{
+    if (impl->parser.cs == MSGPACK_ACS_EXT_VALUE)
+        return ERR_BAD_REQUEST;
+    if (impl->parser.user.count == LIMIT_NODES)
+        return ERR_LIMIT;
+    if (!impl->hooks.stream_begin_cb)
+        return ERR_TOO_LARGE;
+    return impl->hooks.stream_begin_cb(impl->hooks.user, &impl->public, bytes, s);
+}
+
+static enum node_type waiting_type(const struct decoder_impl *impl)
+{
+    switch (impl->parser.cs) {
+    case MSGPACK_ACS_STR_VALUE:
+        return NODE_STR;
+    case MSGPACK_ACS_BIN_VALUE:
+        return NODE_BIN;
+    default:
+        assert(impl->parser.cs == MSGPACK_ACS_EXT_VALUE);
+        return NODE_EXT;
+    }
+}
+
+/* The text that the parser waits for becomes the body. False: no memory. */
+static bool begin_body(struct decoder_impl *impl)
+{
+    uint32_t bytes = wanted_bytes(impl);
+    assert(impl->parsed_bytes == impl->held_bytes && !impl->body.active);
+    /* The slot first: an owner must never be without one. */
+    if (impl->stream_count == impl->stream_cap && !grow_streams(impl))
+        return false;
+
+    struct stream s = {.bytes = bytes};
+    enum error_code reason = ask_for_stream(impl, bytes, &s);
+    struct node node = {.type = (uint8_t)waiting_type(impl), .count = bytes};
+    if (reason == ERR_NONE) {
+        assert(s.owner && s.data && s.bytes == bytes);
+        node.flags = NODE_STREAMED;
+        node.value.uint = impl->stream_count;
+        impl->streams[impl->stream_count++] = s;
+    } else {
+        node.flags = NODE_SKIPPED;
+        node.value.uint = (uint64_t)reason;
+    }
+    impl->parser.user.stand_in = node;
+    impl->body = (struct body){.active = true, .data = reason == ERR_NONE ? s.data : NULL, .bytes = bytes};
+    return true;
+}
+
+/* All of the body is there: the parser gets one byte in its stead. */
+static enum decoder_result end_body(struct decoder_impl *impl)
+{
+    size_t at = 0;
+    impl->body.active = false;
+    impl->parser.user.standing_in = true;
+    impl->parser.trail = 1;
+    return parse(impl, "", 1, &at);
+}
+
+/* Up to `left` bytes of input go to the body. Returns how many. */
+static size_t fill_body(struct body *body, const uint8_t *input, size_t left)
+{
+    size_t part = body->bytes - body->done_bytes;
+    if (part > left)
+        part = left;
+    if (body->data)
+        memcpy(body->data + body->done_bytes, input, part);
+    body->done_bytes += (uint32_t)part;
+    return part;
+}
+
+/*
+ * Bytes of input to append next: what is missing of the item that the parser waits for, or between items a step, but none
+ * beyond max_value_bytes.
+ */
+static size_t next_part(const struct decoder_impl *impl, size_t step_bytes)
+{
+    if (impl->parser.cs != MSGPACK_CS_HEADER)
+        return impl->parser.trail - (impl->held_bytes - impl->parsed_bytes);
+    uint64_t room = impl->parser.user.max_bytes - impl->public.value_bytes;
+    return step_bytes < room ? step_bytes : (size_t)room;
+}
+
+/* Appends input to `held` and parses it. *used: bytes of it that now belong to the value. */
+static enum decoder_result parse_held(struct decoder_impl *impl, const uint8_t *input, size_t bytes, size_t *used)
+{
+    if (!hold(impl, input, bytes))
+        return end_refused(impl, DECODER_NO_MEMORY);
+    bool between_items = impl->parser.cs == MSGPACK_CS_HEADER;
+    enum decoder_result result = parse(impl, impl->held, impl->held_bytes, &impl->parsed_bytes);
+    /* What came in before was wanted by the item that was waited for, so only bytes of this call can be left over. */
+    size_t left_over = between_items || result == DECODER_READY ? impl->held_bytes - impl->parsed_bytes : 0;
+    assert(left_over <= bytes);
+    impl->held_bytes -= left_over;
+    *used = bytes - left_over;
+    impl->public.value_bytes += *used;
+    return result;
+}
+
+/* An item that the parser waits for must end within max_value_bytes. */
+static bool wants_too_much(const struct decoder_impl *impl)
+{
+    uint64_t at = impl->public.value_bytes - (impl->held_bytes - impl->parsed_bytes);
+    return at + wanted_bytes(impl) > impl->parser.user.max_bytes;
+}
+
+/* Goes on with a value of which some bytes are held. */
+static enum decoder_result feed_held(struct decoder_impl *impl, const uint8_t *input, size_t bytes, size_t *used)
+{
+    size_t step_bytes = FIRST_STEP_BYTES;
+    for (;;) {
+        enum decoder_result result;
+        size_t left = bytes - *used;
+        size_t part;
+
+        if (!impl->body.active) {
+            if (wants_too_much(impl))
+                return end_refused(impl, DECODER_VALUE_TOO_LARGE);
+            if (wanted_bytes(impl) > LIMIT_INLINE_BYTES && !begin_body(impl))
+                return end_refused(impl, DECODER_NO_MEMORY);
+        }
+        if (left == 0)
+            return DECODER_NEED_MORE;
+
+        if (impl->body.active) {
+            part = fill_body(&impl->body, input + *used, left);
+            impl->public.value_bytes += part;
+            result = impl->body.done_bytes == impl->body.bytes ? end_body(impl) : DECODER_NEED_MORE;
+        } else {
+            part = next_part(impl, step_bytes);
+            if (impl->parser.cs == MSGPACK_CS_HEADER && step_bytes < LAST_STEP_BYTES)
+                step_bytes *= 2;
+            result = parse_held(impl, input + *used, part < left ? part : left, &part);
+        }
+        *used += part;
+        if (result != DECODER_NEED_MORE)
+            return result;
+    }
+}
+
+enum decoder_result decoder_feed(struct decoder *d, const void *input, size_t bytes, size_t *used)
+{
+    struct decoder_impl *impl = d->impl;
+    assert(!impl->ready);
+    *used = 0;
+    if (d->refusal)
+        return DECODER_REFUSED;
+    if (bytes == 0)
+        return DECODER_NEED_MORE;
+
+    if (decoder_idle(d)) {
+        uint64_t max = impl->parser.user.max_bytes;
+        size_t at = 0;
+        impl->base = input;
+        enum decoder_result result = parse(impl, input, bytes < max ? bytes : (size_t)max, &at);
+        *used = at;
+        d->value_bytes = at;
+        if (result != DECODER_NEED_MORE)
+            return result;
+        if (!hold(impl, input, at))
+            return end_refused(impl, DECODER_NO_MEMORY);
+        impl->parsed_bytes = at;
+    }
+    return feed_held(impl, input, bytes, used);
 }
 
 const char *decoder_refusal_text(enum decoder_refusal refusal)
 {
+    /* The number in a sentence comes from limits.h. */
+#define TEXT(number) #number
+#define LEVELS(number) "deeper than " TEXT(number) " levels"
     switch (refusal) {
     case DECODER_REFUSAL_NONE:
-        return "";
+        return "nothing was refused";
     case DECODER_NOT_MSGPACK:
         return "not MessagePack";
     case DECODER_TOO_DEEP:
-        return "deeper than 16 levels";
+        return LEVELS(LIMIT_DEPTH);
     case DECODER_TOO_MANY:
-        return "a container claims more elements than the request may have bytes";
+        return "a container claims more elements than there may be bytes";
     case DECODER_VALUE_TOO_LARGE:
-        return "larger than max_request_bytes";
+        return "larger than a request may be";
     case DECODER_NO_MEMORY:
         return "out of memory";
     }
+    assert(!"a member of the enum");
     return "";
+#undef LEVELS
+#undef TEXT
 }

@@ -2,102 +2,140 @@
  * encoder: meaning to bytes, on top of msgpack-c's packing template. Every function stores one MessagePack item in its
  * shortest form at the end of a buffer. Nothing here returns an error: a buffer that could not grow is `failed` and its
  * owner looks once, at the end.
+ *
+ * Each item reserves the most that it can take, once; the template then stores through a bare pointer.
  */
 #ifndef PROTOCOL_ENCODER_H
 #define PROTOCOL_ENCODER_H
 
 #include "protocol/buffer.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/* No item's header, and no item that is a number, is longer. */
-#define ENCODER_ITEM_BYTES 9
+/* Bytes of the longest number, and of the longest header of a container or of text. */
+#define ENCODER_NUMBER_BYTES 9
+#define ENCODER_HEADER_BYTES 5
 
-#include <msgpack/pack_define.h>
-#include <msgpack/timestamp.h>
-
-#define msgpack_pack_inline_func(name) static inline int encoder_pack##name
-#define msgpack_pack_inline_func_cint(name) static inline int encoder_pack##name
-#define msgpack_pack_user struct buffer *
-#define msgpack_pack_append_buffer(user, from, count)                                                                    \
-    do {                                                                                                                 \
-        memcpy((user)->data + (user)->bytes, from, count);                                                           \
-        (user)->bytes += (count);                                                                                        \
-        return 0;                                                                                                        \
-    } while (0)
+static inline void encoder_store(uint8_t **at, const void *data, size_t bytes)
+{
+    memcpy(*at, data, bytes);
+    *at += bytes;
+}
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <msgpack/pack_define.h>
+#include <msgpack/timestamp.h>
+/* One function of the template calls another by msgpack-c's own name for it. */
+#define msgpack_pack_ext encoder_pack_ext
+#define msgpack_pack_inline_func(name) static inline void encoder_pack##name
+#define msgpack_pack_user uint8_t **
+#define msgpack_pack_append_buffer encoder_store
 #include <msgpack/pack_template.h>
+#undef msgpack_pack_ext
 #pragma GCC diagnostic pop
 
-static inline bool encoder_room(struct buffer *b, size_t bytes)
+static inline void encoder_commit(struct buffer *b, const uint8_t *at)
 {
-    return buffer_reserve(b, bytes) != NULL;
+    b->bytes = (size_t)(at - b->data);
 }
 
 static inline void encode_nil(struct buffer *b)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_nil(b);
+    uint8_t *at = buffer_reserve(b, 1);
+    if (!at)
+        return;
+    encoder_pack_nil(&at);
+    encoder_commit(b, at);
 }
 
 static inline void encode_bool(struct buffer *b, bool v)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        (void)(v ? encoder_pack_true(b) : encoder_pack_false(b));
+    uint8_t *at = buffer_reserve(b, 1);
+    if (!at)
+        return;
+    if (v)
+        encoder_pack_true(&at);
+    else
+        encoder_pack_false(&at);
+    encoder_commit(b, at);
 }
 
 static inline void encode_uint(struct buffer *b, uint64_t v)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_uint64(b, v);
+    uint8_t *at = buffer_reserve(b, ENCODER_NUMBER_BYTES);
+    if (!at)
+        return;
+    encoder_pack_uint64(&at, v);
+    encoder_commit(b, at);
 }
 
 static inline void encode_int(struct buffer *b, int64_t v)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_int64(b, v);
+    uint8_t *at = buffer_reserve(b, ENCODER_NUMBER_BYTES);
+    if (!at)
+        return;
+    encoder_pack_int64(&at, v);
+    encoder_commit(b, at);
 }
 
 static inline void encode_float(struct buffer *b, float v)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_float(b, v);
+    uint8_t *at = buffer_reserve(b, ENCODER_NUMBER_BYTES);
+    if (!at)
+        return;
+    encoder_pack_float(&at, v);
+    encoder_commit(b, at);
 }
 
+/* Always a float 64. */
 static inline void encode_double(struct buffer *b, double v)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_double(b, v);
+    uint8_t *at = buffer_reserve(b, ENCODER_NUMBER_BYTES);
+    if (!at)
+        return;
+    encoder_pack_double(&at, v);
+    encoder_commit(b, at);
 }
 
-/* The header of an array; its elements follow. */
+/* The header; the elements follow. */
 static inline void encode_array(struct buffer *b, uint32_t elements)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_array(b, elements);
+    uint8_t *at = buffer_reserve(b, ENCODER_HEADER_BYTES);
+    if (!at)
+        return;
+    encoder_pack_array(&at, elements);
+    encoder_commit(b, at);
 }
 
-/* The header of a map; key, value, key, value follow. */
+/* The header; key, value, key, value follow. */
 static inline void encode_map(struct buffer *b, uint32_t pairs)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_map(b, pairs);
+    uint8_t *at = buffer_reserve(b, ENCODER_HEADER_BYTES);
+    if (!at)
+        return;
+    encoder_pack_map(&at, pairs);
+    encoder_commit(b, at);
 }
 
 static inline void encode_str(struct buffer *b, const void *text, size_t bytes)
 {
-    if (!encoder_room(b, ENCODER_ITEM_BYTES + bytes))
+    assert(bytes <= UINT32_MAX);
+    uint8_t *at = buffer_reserve(b, ENCODER_HEADER_BYTES + bytes);
+    if (!at)
         return;
-    encoder_pack_str(b, bytes);
+    encoder_pack_str(&at, bytes);
     if (bytes > 0)
-        memcpy(b->data + b->bytes, text, bytes);
-    b->bytes += bytes;
+        encoder_store(&at, text, bytes);
+    encoder_commit(b, at);
 }
 
 /* A terminated string. */
@@ -106,21 +144,26 @@ static inline void encode_text(struct buffer *b, const char *text)
     encode_str(b, text, strlen(text));
 }
 
-/* The header of a bin whose bytes follow or are spliced. */
+/* The header of a bin whose bytes are spliced. */
 static inline void encode_bin_header(struct buffer *b, uint32_t bytes)
 {
-    if (encoder_room(b, ENCODER_ITEM_BYTES))
-        encoder_pack_bin(b, bytes);
+    uint8_t *at = buffer_reserve(b, ENCODER_HEADER_BYTES);
+    if (!at)
+        return;
+    encoder_pack_bin(&at, bytes);
+    encoder_commit(b, at);
 }
 
 static inline void encode_bin(struct buffer *b, const void *data, size_t bytes)
 {
-    if (!encoder_room(b, ENCODER_ITEM_BYTES + bytes))
+    assert(bytes <= UINT32_MAX);
+    uint8_t *at = buffer_reserve(b, ENCODER_HEADER_BYTES + bytes);
+    if (!at)
         return;
-    encoder_pack_bin(b, bytes);
+    encoder_pack_bin(&at, bytes);
     if (bytes > 0)
-        memcpy(b->data + b->bytes, data, bytes);
-    b->bytes += bytes;
+        encoder_store(&at, data, bytes);
+    encoder_commit(b, at);
 }
 
 #endif

@@ -92,10 +92,10 @@ bool broker_turn(struct broker *b, int64_t now_ms)
     uint32_t budget = TURN_TIMERS;
     b->delivery_count = 0;
     run_timers(b, now_ms, &budget);
-    bool more = line_match(b, now_ms);
     if (b->trash)
-        trash_slice(b, TURN_TRASH);
-    return more || budget == 0 || b->trash || b->over;
+        trash_slice(b, TURN_TRASH); /* before the match: it gives credit back */
+    line_match(b, now_ms);
+    return budget == 0 || b->dirty || b->trash || b->over;
 }
 
 void broker_effects_done(struct broker *b)

@@ -87,8 +87,8 @@ void line_update(struct broker *b, struct taker *taker);
 /* The queue may have something to deal. */
 void line_wake(struct broker *b, struct queue *q);
 
-/* Deals to whoever stands in line, everywhere, within the turn's budget; effects follow. True if work is left. */
-bool line_match(struct broker *b, int64_t now_ms);
+/* Deals to whoever stands in line, everywhere, within the turn's budget; effects follow. b->dirty: work is left. */
+void line_match(struct broker *b, int64_t now_ms);
 
 /* The wait is over: answered after the next match. */
 void line_over(struct broker *b, struct taker *waiter);

@@ -310,9 +310,9 @@ static bool deal(struct broker *b, int64_t now_ms, struct queue *q, struct ring_
 static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
 {
     uint32_t dealt = 0;
-    while (dealt < LINE_QUEUE && b->delivery_count < LINE_TURN) {
+    while (dealt < LINE_QUEUE && b->delivery_count < LINE_TURN && queue_wants_match(b, q)) {
         struct taker *t = next_taker(q);
-        struct ring_cursor at = t ? next_message(b, now_ms, q) : (struct ring_cursor){NULL, 0};
+        struct ring_cursor at = next_message(b, now_ms, q);
         if (!at.page)
             break;
         if (!fits(b, t, life_message(at))) {
@@ -392,7 +392,7 @@ static void answer_over(struct broker *b)
     b->over = later;
 }
 
-bool line_match(struct broker *b, int64_t now_ms)
+void line_match(struct broker *b, int64_t now_ms)
 {
     struct queue *last = b->dirty_tail;
     for (struct queue *q; b->delivery_count < LINE_TURN && (q = next_dirty(b));) {
@@ -402,7 +402,6 @@ bool line_match(struct broker *b, int64_t now_ms)
     }
     emit_batches(b);
     answer_over(b);
-    return b->dirty != NULL;
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */

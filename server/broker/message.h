@@ -3,8 +3,8 @@
  *
  *     struct message | extras (group, headers), if it has any | body, or a pointer to a shared body
  *
- * Bodies of MESSAGE_SHARE_BYTES and more lie apart, counted by reference: whoever streams one in from a socket or sends it
- * out holds a reference instead of a copy.
+ * Bodies of MESSAGE_SHARE_BYTES and more lie apart, counted by reference: whoever streams one in from a socket or
+ * sends it out holds a reference instead of a copy.
  *
  * Headers are the broker's own flat list of (key, typed scalar); it attaches no meaning to them.
  */
@@ -55,7 +55,17 @@ struct view {
     size_t bytes;
 };
 
-enum header_kind { HEADER_NIL, HEADER_FALSE, HEADER_TRUE, HEADER_UINT, HEADER_INT, HEADER_FLOAT, HEADER_DOUBLE, HEADER_TEXT, HEADER_BYTES };
+enum header_kind {
+    HEADER_NIL,
+    HEADER_FALSE,
+    HEADER_TRUE,
+    HEADER_UINT,
+    HEADER_INT,
+    HEADER_FLOAT,
+    HEADER_DOUBLE,
+    HEADER_TEXT,
+    HEADER_BYTES,
+};
 
 /* One header: a key and a scalar. */
 struct header {
@@ -84,7 +94,9 @@ void body_unref(struct body *body);
 /* Bytes of pool that a message made of `p` will take, its shared body included. */
 size_t message_cost(const struct publication *p);
 
-/* A message with body, group and headers copied or referenced; no slot, everything else zero. NULL when out of memory. */
+/*
+ * A message with body, group and headers copied or referenced; no slot, everything else zero. NULL when out of memory.
+ */
 struct message *message_new(struct pool *pool, const struct publication *p);
 void message_free(struct pool *pool, struct message *message);
 

@@ -1,16 +1,17 @@
 /*
  * A chunk begins with its header, found from any of its objects by masking the address. Its objects are carved off one
- * after the other as they are needed; those given back form a list, the last one first, and are used before more are carved.
+ * after the other as they are needed; those given back form a list, the last one first, and are used before more are
+ * carved.
  *
- * A chunk with room stands in its class's list. One that has turned out to be full is taken off when the next object is
- * looked for, and comes back when one of its objects does, behind the chunk in use: so that one is filled first and others
- * get the chance to become empty. An empty chunk stays if its class has no other with room; else it goes to the spare
- * chunks, which any class may use, or to the system.
+ * A chunk with room stands in its class's list. One that has turned out to be full is taken off when the next object
+ * is looked for, and comes back when one of its objects does, behind the chunk in use: so that one is filled first and
+ * others get the chance to become empty. An empty chunk stays if its class has no other with room; else it goes to the
+ * spare chunks, which any class may use, or to the system.
  *
  * What can fail: taking a chunk or a large object from the system. Nothing has changed then.
  *
- * Under AddressSanitizer memory that nobody has taken is poisoned, so that the use of an object that was given back, or of
- * the bytes behind one, is found here as it would be with malloc.
+ * Under AddressSanitizer memory that nobody has taken is poisoned, so that the use of an object that was given back,
+ * or of the bytes behind one, is found here as it would be with malloc.
  */
 #include "server/broker/pool.h"
 

@@ -1,15 +1,15 @@
 /*
  * The wheel's time is the moment up to which everything has been taken out or lies in `due`. For a timer above it the
- * level is the highest digit in which the two differ, and the bucket is the timer's digit there, which is then larger than
- * the wheel's. Two things follow: the earliest bucket is the lowest one of the lowest occupied level; and while the wheel's
- * time stays below that bucket's start, moving it forward puts no timer in the wrong place. So timers_pop() goes from
- * occupied bucket to occupied bucket, however long the pause between them.
+ * level is the highest digit in which the two differ, and the bucket is the timer's digit there, which is then larger
+ * than the wheel's. Two things follow: the earliest bucket is the lowest one of the lowest occupied level; and while
+ * the wheel's time stays below that bucket's start, moving it forward puts no timer in the wrong place. So
+ * timers_pop() goes from occupied bucket to occupied bucket, however long the pause between them.
  *
  * At a bucket of level 0 all timers have that very deadline, and the bucket becomes the tail of `due` as a whole. At a
- * higher bucket the wheel's time is set to its start and its timers are placed anew, in their order, below that level or
- * in `due`. If the budget ends in the middle, `moving` names the level; the bucket is the one with the wheel's own digit,
- * in which no timer can be placed anew. Until the move is over the wheel's time stands still, so what is armed meanwhile
- * is placed as always. Everything due by then is at or before the bucket's start and may come out first.
+ * higher bucket the wheel's time is set to its start and its timers are placed anew, in their order, below that level
+ * or in `due`. If the budget ends in the middle, `moving` names the level; the bucket is the one with the wheel's own
+ * digit, in which no timer can be placed anew. Until the move is over the wheel's time stands still, so what is armed
+ * meanwhile is placed as always. Everything due by then is at or before the bucket's start and may come out first.
  *
  * Invariants: bit n of occupied[level] is set if and only if bucket[level][n] is not empty; no bucket's digit is the
  * wheel's digit on that level, but for the one being moved; `due` is in order of deadlines, where a deadline that had

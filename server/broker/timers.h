@@ -1,6 +1,6 @@
 /*
- * timers: every deadline of the broker in one structure, a hierarchical timing wheel (G. Varghese, T. Lauck: "Hashed and
- * Hierarchical Timing Wheels", SOSP 1987) with a resolution of 1 ms.
+ * timers: every deadline of the broker in one structure, a hierarchical timing wheel (G. Varghese, T. Lauck: "Hashed
+ * and Hierarchical Timing Wheels", SOSP 1987) with a resolution of 1 ms.
  *
  * Each level has 64 buckets, each bucket of level n spans 64^n ms; a timer lies on the level of the highest digit (base
  * 64) in which its deadline differs from the wheel's time. When the wheel's time reaches a bucket of a higher level its
@@ -11,7 +11,8 @@
  * deadlines in the order in which they were armed (unless a bucket had to be moved down in several turns because the
  * budget ran out: then only the first half of the promise holds).
  *
- * The wheel's own time only goes forward, through timers_pop(). Times are any monotonic milliseconds from 0 to 2^48 - 1.
+ * The wheel's own time only goes forward, through timers_pop(). Times are any monotonic milliseconds from 0 to 2^48 -
+ * 1.
  */
 #ifndef SERVER_BROKER_TIMERS_H
 #define SERVER_BROKER_TIMERS_H
@@ -20,7 +21,7 @@
 #include <stdint.h>
 
 #define TIMERS_LEVELS 8
-#define TIMERS_NEVER INT64_MAX
+#define TIMERS_NEVER  INT64_MAX
 
 struct timer_link {
     struct timer_link *prev, *next;
@@ -57,14 +58,14 @@ static inline bool timer_armed(const struct timer *timer)
 }
 
 /*
- * The next timer whose deadline is <= now_ms, taken out; NULL if there is none or *budget is used up. Each timer that is
- * returned or moved down costs one of *budget. now_ms below the wheel's time counts as the wheel's time.
+ * The next timer whose deadline is <= now_ms, taken out; NULL if there is none or *budget is used up. Each timer that
+ * is returned or moved down costs one of *budget. now_ms below the wheel's time counts as the wheel's time.
  */
 struct timer *timers_pop(struct timers *timers, int64_t now_ms, uint32_t *budget);
 
 /*
- * When timers_pop() should be called next: never later than the earliest deadline, and not much earlier (at the start of
- * its bucket). TIMERS_NEVER if nothing is armed.
+ * When timers_pop() should be called next: never later than the earliest deadline, and not much earlier (at the start
+ * of its bucket). TIMERS_NEVER if nothing is armed.
  */
 int64_t timers_next_ms(const struct timers *timers);
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #define MAX_WORDS 64
-#define MAX_TRANSCRIPT 65536
+#define MAX_TRANSCRIPT (1 << 22)
 #define MAX_SEEN 65536
 #define NO_NUMBER (-1)
 

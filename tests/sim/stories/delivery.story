@@ -437,3 +437,13 @@
   1
   A/1 gets 3:c
 
+
+## a queue that is paused in the turn of a publish delivers nothing
+> create jobs
+> A consume jobs prefetch=2
+  consumer 1
++ publish jobs a
+  id 1
+> pause jobs
+> resume jobs
+  A/1 gets 1:a
