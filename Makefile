@@ -1,8 +1,8 @@
 # ringmq: `make help` lists the targets. Sources are found by wildcard: a new file needs no change here.
 #
-#   make                      everything into build/             make CC=clang             into build/clang/
-#   make V=1                  show the commands                  make SAN=address,undefined into build/san-address-undefined/
-#   make WERROR=1             warnings are errors                make DEPS=no              never install packages
+#   make V=1         show the commands             make CC=clang                 into build/clang/
+#   make WERROR=1    warnings are errors           make SAN=address,undefined    into build/san-address-undefined/
+#   make DEPS=no     never install a package       make BUILD=folder             into another folder than build/
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -170,34 +170,38 @@ fmt-check:
 layers: ## check which folder includes what
 	@scripts/layers
 
-headers: $(OUT)/flags ## check that every header compiles alone
-	@CC='$(CC)' scripts/headers $(subst \",\\\",$(compile))
+headers: ## check that every header compiles alone
+	@scripts/headers $(CC) $(compile)
 
 # --- installing -----------------------------------------------------------------------------------------------------
 
 bindir  := $(DESTDIR)$(PREFIX)/bin
 libdir  := $(DESTDIR)$(PREFIX)/lib
 datadir := $(DESTDIR)$(PREFIX)/share
+conf    := $(DESTDIR)/etc/ringmq/ringmq.conf
 man1    := $(shell find client benchmarks -name '*.1')
 man8    := $(shell find server -name '*.8')
-installed = $(addprefix $(bindir)/,$(notdir $(programs))) $(addprefix $(libdir)/,libringmq.a libringmq.so libringmq.so.$(SOVERSION)) \
-            $(libdir)/pkgconfig/ringmq.pc $(libdir)/systemd/system/ringmq-server.service $(DESTDIR)$(PREFIX)/include/ringmq.h \
+fill    := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@MSGPACK@|$(msgpack)|'
+installed = $(addprefix $(bindir)/,$(notdir $(programs))) \
+            $(addprefix $(libdir)/,libringmq.a libringmq.so libringmq.so.$(SOVERSION) pkgconfig/ringmq.pc) \
+            $(libdir)/systemd/system/ringmq-server.service $(DESTDIR)$(PREFIX)/include/ringmq.h \
             $(addprefix $(datadir)/man/man1/,$(notdir $(man1))) $(addprefix $(datadir)/man/man8/,$(notdir $(man8))) \
             $(datadir)/bash-completion/completions/ringmq-cli
 
 install: all ## install below PREFIX (default /usr/local); DESTDIR is honoured
 	install -d $(bindir) $(libdir)/pkgconfig $(libdir)/systemd/system $(DESTDIR)$(PREFIX)/include
-	install -d $(datadir)/man/man1 $(datadir)/man/man8 $(datadir)/bash-completion/completions $(DESTDIR)/etc/ringmq
+	install -d $(datadir)/man/man1 $(datadir)/man/man8 $(datadir)/bash-completion/completions
 	install -m 755 $(programs) $(bindir)
 	install -m 644 $(OUT)/libringmq.a $(OUT)/libringmq.so.$(SOVERSION) $(libdir)
 	ln -sf libringmq.so.$(SOVERSION) $(libdir)/libringmq.so
 	install -m 644 client/ringmq.h $(DESTDIR)$(PREFIX)/include
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@MSGPACK@|$(msgpack)|' client/ringmq.pc.in >$(libdir)/pkgconfig/ringmq.pc
-	sed -e 's|@PREFIX@|$(PREFIX)|' conf/ringmq-server.service >$(libdir)/systemd/system/ringmq-server.service
+	$(fill) client/ringmq.pc.in >$(libdir)/pkgconfig/ringmq.pc
+	$(fill) conf/ringmq-server.service >$(libdir)/systemd/system/ringmq-server.service
 	$(if $(man1),install -m 644 $(man1) $(datadir)/man/man1)
 	$(if $(man8),install -m 644 $(man8) $(datadir)/man/man8)
 	install -m 644 client/cli/ringmq-cli.bash $(datadir)/bash-completion/completions/ringmq-cli
-	test -e $(DESTDIR)/etc/ringmq/ringmq.conf || install -m 644 conf/ringmq.conf $(DESTDIR)/etc/ringmq/ringmq.conf
+	test -e $(conf) || install -D -m 644 conf/ringmq.conf $(conf)
+	$(if $(DESTDIR),,-ldconfig)
 
 uninstall: ## remove what install put there, except the configuration
 	rm -f $(installed)
@@ -210,4 +214,4 @@ clean: ## remove build/
 
 help: ## this list
 	@echo 'ringmq $(VERSION)'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-10s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-10s  %s\n' "$$t" "$$d"; done

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define SMALLEST_AREA 512
+#define SMALLEST_AREA    512
 #define SMALLEST_SPLICES 8
 
 void buffer_init(struct buffer *b, void (*release_cb)(void *owner))

@@ -11,8 +11,8 @@ static const struct command rows[COMMAND_COUNT] = {
 
 /* command_find() has a case for each of these lengths. */
 #define SHORTEST_METHOD 3
-#define LONGEST_METHOD 16
-#define X(id, method, group, args, flags, help)                                                                        \
+#define LONGEST_METHOD  16
+#define X(id, method, group, args, flags, help) \
     _Static_assert(sizeof method - 1 >= SHORTEST_METHOD && sizeof method - 1 <= LONGEST_METHOD, "length of " method);
 COMMAND_LIST(X)
 #undef X
@@ -29,13 +29,13 @@ const struct command *command_row(enum command_id id)
  */
 enum command_id command_find(const char *name, size_t bytes)
 {
-#define X(id, method, group, args, flags, help)                                                                        \
-    if (sizeof method - 1 == length && memcmp(name, method, sizeof method - 1) == 0)                                   \
+#define X(id, method, group, args, flags, help)                                      \
+    if (sizeof method - 1 == length && memcmp(name, method, sizeof method - 1) == 0) \
         return COMMAND_##id;
-#define METHODS_OF_LENGTH(n)                                                                                           \
-    case n: {                                                                                                          \
-        enum { length = n };                                                                                           \
-        COMMAND_LIST(X)                                                                                                \
+#define METHODS_OF_LENGTH(n) \
+    case n: {                \
+        enum { length = n }; \
+        COMMAND_LIST(X)      \
     } break;
 
     switch (bytes) {

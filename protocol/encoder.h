@@ -35,10 +35,10 @@ static inline void encoder_store(uint8_t **at, const void *data, size_t bytes)
 #include <msgpack/pack_define.h>
 #include <msgpack/timestamp.h>
 /* One function of the template calls another by msgpack-c's own name for it. */
-#define msgpack_pack_ext encoder_pack_ext
+#define msgpack_pack_ext               encoder_pack_ext
 #define msgpack_pack_inline_func(name) static inline void encoder_pack##name
-#define msgpack_pack_user uint8_t **
-#define msgpack_pack_append_buffer encoder_store
+#define msgpack_pack_user              uint8_t **
+#define msgpack_pack_append_buffer     encoder_store
 #include <msgpack/pack_template.h>
 #undef msgpack_pack_ext
 #pragma GCC diagnostic pop

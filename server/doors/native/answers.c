@@ -1,0 +1,101 @@
+/*
+ * answers: the frames around what handlers say.
+ */
+#include "server/doors/native/request.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static void response_begin(struct request *r)
+{
+    assert(!r->answered);
+    r->answered = true;
+    encode_array(r->out, 4);
+    encode_uint(r->out, 1);
+    encode_uint(r->out, r->msgid);
+}
+
+void answer_begin(struct request *r)
+{
+    response_begin(r);
+    encode_nil(r->out);
+}
+
+void answer_true(struct request *r)
+{
+    answer_begin(r);
+    encode_bool(r->out, true);
+}
+
+void answer_number(struct request *r, uint64_t number)
+{
+    answer_begin(r);
+    encode_uint(r->out, number);
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
+
+/* The name that an error's detail has, or NULL if errors of that code have none. */
+static const char *detail_name(enum error_code code)
+{
+    return code == ERR_BAD_REQUEST ? "key" : code == ERR_LIMIT ? "which" : NULL;
+}
+
+void encode_error(struct buffer *out, enum error_code code, const char *text, const char *which, uint32_t extra)
+{
+    const char *name = which != NULL ? detail_name(code) : NULL;
+    const uint32_t pairs = (name != NULL ? 1u : 0u) + (error_retry(code) ? 1u : 0u) + extra;
+    char composed[256];
+
+    if (text == NULL && name != NULL) {
+        snprintf(composed, sizeof composed, "%s: %s", error_text(code), which);
+        text = composed;
+    }
+    encode_array(out, pairs > 0 ? 3 : 2);
+    encode_text(out, error_name(code));
+    encode_text(out, text != NULL ? text : error_text(code));
+    if (pairs > 0)
+        encode_map(out, pairs);
+    if (name != NULL) {
+        encode_text(out, name);
+        encode_text(out, which);
+    }
+    if (error_retry(code)) {
+        encode_text(out, "retry");
+        encode_bool(out, true);
+    }
+}
+
+static void count_error(struct request *r)
+{
+    if (r->notification)
+        r->door->counters.notification_errors++;
+    else
+        r->door->counters.error_answers++;
+}
+
+void answer_error_begin(struct request *r, enum error_code code, const char *which, uint32_t extra)
+{
+    count_error(r);
+    response_begin(r);
+    encode_error(r->out, code, NULL, which, extra);
+}
+
+void answer_error_end(struct request *r)
+{
+    encode_nil(r->out);
+}
+
+void answer_error(struct request *r, enum error_code code, const char *which)
+{
+    answer_error_begin(r, code, which, 0);
+    answer_error_end(r);
+}
+
+void answer_bad_request(struct request *r, const char *key, const char *text)
+{
+    count_error(r);
+    response_begin(r);
+    encode_error(r->out, ERR_BAD_REQUEST, text, key, 0);
+    answer_error_end(r);
+}

@@ -1,0 +1,196 @@
+/*
+ * connection: hello, ping, help, and the list of those who are connected.
+ */
+#include "server/doors/native/request.h"
+#include "server/doors/native/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- hello ------------------------------------------------------------------------------------------------------- */
+
+/* What a server can refuse because it is too much: X(name, value), r being the request. */
+#define HELLO_LIMIT_LIST(X)                                                                                              \
+    X(max_message_bytes, r->door->options->max_message_bytes)                                                            \
+    X(max_request_bytes, r->door->options->max_request_bytes)                                                            \
+    X(max_response_bytes, r->door->options->max_response_bytes)                                                          \
+    X(max_batch, r->door->options->max_batch)                                                                            \
+    X(max_wait, r->door->options->max_wait)                                                                              \
+    X(max_prefetch, LIMIT_PREFETCH)                                                                                      \
+    X(max_consumers, LIMIT_CONSUMERS)                                                                                    \
+    X(max_waiters, LIMIT_WAITERS)                                                                                        \
+    X(max_elements, LIMIT_NODES)
+
+#define X(name, value) +1
+enum { HELLO_LIMITS = 0 HELLO_LIMIT_LIST(X) };
+#undef X
+
+static void answer_hello(struct request *r)
+{
+    struct buffer *out = r->out;
+
+    answer_begin(r);
+    encode_map(out, 6);
+    encode_text(out, "server");
+    encode_text(out, "ringmq");
+    encode_text(out, "version");
+    encode_text(out, RINGMQ_VERSION);
+    encode_text(out, "protocol");
+    encode_uint(out, PROTOCOL_VERSION);
+    encode_text(out, "durability");
+    encode_text(out, "none");
+    encode_text(out, "features");
+    encode_array(out, 0);
+    encode_text(out, "limits");
+    encode_map(out, HELLO_LIMITS);
+#define X(name, value)                                                                                                   \
+    encode_text(out, #name);                                                                                             \
+    encode_uint(out, value);
+    HELLO_LIMIT_LIST(X)
+#undef X
+}
+
+/* Replaces what the session remembers of itself. False: the error has been answered. */
+static bool keep_text(struct request *r, unsigned argument, const char *key, char **kept)
+{
+    const struct view *text = &r->arguments[argument].text;
+
+    if (!request_has(r, argument))
+        return true;
+    if (text->bytes > LIMIT_CLIENT_BYTES || !utf8_valid(*text)) {
+        answer_bad_request(r, key, "the text must be UTF-8 of at most 128 bytes");
+        return false;
+    }
+    char *copy = strndup(text->data, text->bytes);
+    if (copy == NULL) {
+        answer_error(r, ERR_MEMORY_LIMIT, NULL);
+        return false;
+    }
+    free(*kept);
+    *kept = copy;
+    return true;
+}
+
+void handle_hello(struct request *r)
+{
+    enum { CLIENT, VERSION };
+
+    if (keep_text(r, CLIENT, "client", &r->session->client_name) &&
+        keep_text(r, VERSION, "version", &r->session->client_version))
+        answer_hello(r);
+}
+
+/* ---- ping, help -------------------------------------------------------------------------------------------------- */
+
+void handle_ping(struct request *r)
+{
+    answer_begin(r);
+    encode_text(r->out, "pong");
+}
+
+static void encode_command(struct buffer *out, const struct command *row)
+{
+    encode_map(out, 4);
+    encode_text(out, "name");
+    encode_text(out, row->method);
+    encode_text(out, "args");
+    encode_text(out, row->args);
+    encode_text(out, "help");
+    encode_text(out, row->help);
+    encode_text(out, "group");
+    encode_text(out, row->group);
+}
+
+void handle_help(struct request *r)
+{
+    enum { METHOD };
+    const struct view *method = &r->arguments[METHOD].text;
+    unsigned first = 0, end = COMMAND_COUNT;
+
+    if (request_has(r, METHOD)) {
+        first = command_find(method->data, method->bytes);
+        end = first + 1;
+    }
+    if (first == COMMAND_COUNT) {
+        answer_error(r, ERR_NOT_FOUND, NULL);
+        return;
+    }
+    answer_begin(r);
+    encode_array(r->out, end - first);
+    for (unsigned id = first; id < end; id++)
+        encode_command(r->out, command_row((enum command_id)id));
+}
+
+/* ---- clients ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t inflight_count(const struct session *session)
+{
+    uint64_t count = 0;
+
+    for (const struct taker *t = session->peer.takers; t != NULL; t = t->peer_next)
+        count += t->kind == TAKER_CONSUMER ? t->held : 0;
+    return count;
+}
+
+static void encode_client(struct request *r, const struct session *session)
+{
+    struct buffer *out = r->out;
+    const struct {
+        const char *key;
+        uint64_t number;
+    } numbers[] = {
+        {"age_ms", (uint64_t)(r->now_ms - session->opened_ms)},
+        {"consumers", session->peer.consumer_count},
+        {"waiters", session->peer.waiter_count},
+        {"inflight", inflight_count(session)},
+        {"requests", session->request_count},
+        {"output_bytes", buffer_pending(session->out)},
+    };
+    const uint32_t number_count = sizeof numbers / sizeof numbers[0];
+
+    encode_map(out, 4 + number_count);
+    encode_text(out, "id");
+    encode_uint(out, session->id);
+    encode_text(out, "addr");
+    encode_text(out, session->address);
+    encode_text(out, "name");
+    encode_text(out, session->client_name != NULL ? session->client_name : "");
+    encode_text(out, "version");
+    encode_text(out, session->client_version != NULL ? session->client_version : "");
+    for (uint32_t i = 0; i < number_count; i++) {
+        encode_text(out, numbers[i].key);
+        encode_uint(out, numbers[i].number);
+    }
+}
+
+void handle_client_list(struct request *r)
+{
+    uint32_t count = 0;
+
+    for (const struct session *s = r->door->sessions; s != NULL; s = s->next)
+        count++;
+    answer_begin(r);
+    encode_map(r->out, 1);
+    encode_text(r->out, "clients");
+    encode_array(r->out, count);
+    for (const struct session *s = r->door->sessions; s != NULL; s = s->next)
+        encode_client(r, s);
+}
+
+void handle_client_kill(struct request *r)
+{
+    enum { CLIENT };
+    struct session *victim = r->door->sessions;
+    char reason[64];
+
+    while (victim != NULL && victim->id != r->arguments[CLIENT].number)
+        victim = victim->next;
+    if (victim == NULL) {
+        answer_error(r, ERR_NOT_FOUND, NULL);
+        return;
+    }
+    answer_true(r);
+    snprintf(reason, sizeof reason, "killed by client %llu", (unsigned long long)r->session->id);
+    r->door->host.kill_cb(r->door->host.user, victim, reason);
+}

@@ -1,0 +1,126 @@
+/*
+ * door: what the sessions share.
+ */
+#include "server/doors/native/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Elements that an array of the scratch begins with. */
+#define SCRATCH_ELEMENTS 1024
+
+void native_release(void *owner)
+{
+    body_unref(owner);
+}
+
+static void stream_release(void *user, void *owner)
+{
+    (void)user;
+    body_unref(owner);
+}
+
+bool native_init(struct native *door, struct broker *broker, struct options *options, const struct native_host *host)
+{
+    struct native_scratch *scratch = calloc(1, sizeof *scratch);
+
+    *door = (struct native){.broker = broker, .options = options, .host = *host, .next_session_id = 1};
+    if (scratch == NULL)
+        return false;
+    for (unsigned id = 0; id < COMMAND_COUNT; id++)
+        signature_parse(&scratch->commands[id], command_row((enum command_id)id)->args);
+    signature_parse(&scratch->message, PUBLISH_MESSAGE_OPTIONS);
+    buffer_init(&scratch->sink, native_release);
+    door->scratch = scratch;
+    return true;
+}
+
+void native_close(struct native *door)
+{
+    struct native_scratch *scratch = door->scratch;
+
+    assert(door->sessions == NULL);
+    if (scratch == NULL)
+        return;
+    while (scratch->spare_decoder_count > 0)
+        decoder_free(scratch->spare_decoders[--scratch->spare_decoder_count]);
+    owed_store_close(&scratch->owed);
+    buffer_close(&scratch->sink);
+    arena_close(&scratch->arena);
+    free(scratch->publications);
+    free(scratch->refused);
+    free(scratch->which);
+    free(scratch->numbers);
+    free(scratch);
+    door->scratch = NULL;
+}
+
+/* ---- decoders ---------------------------------------------------------------------------------------------------- */
+
+struct decoder *native_lend_decoder(struct native *door, struct session *session)
+{
+    static const struct decoder_hooks hooks = {publish_stream_begin, stream_release, NULL};
+    struct native_scratch *scratch = door->scratch;
+    struct decoder *d = session->decoder;
+
+    if (d == NULL && scratch->spare_decoder_count > 0)
+        d = scratch->spare_decoders[--scratch->spare_decoder_count];
+    else if (d == NULL)
+        d = decoder_new(door->options->max_request_bytes, &hooks);
+    if (d != NULL && session->decoder == NULL)
+        decoder_reuse(d, door->options->max_request_bytes, session);
+    session->decoder = NULL;
+    return d;
+}
+
+void native_return_decoder(struct native *door, struct session *session, struct decoder *d)
+{
+    struct native_scratch *scratch = door->scratch;
+
+    if (d->refusal == DECODER_REFUSAL_NONE && !decoder_idle(d) && !session->ending)
+        session->decoder = d;
+    else if (d->refusal == DECODER_REFUSAL_NONE && decoder_idle(d) && scratch->spare_decoder_count < SPARE_DECODERS)
+        scratch->spare_decoders[scratch->spare_decoder_count++] = d;
+    else
+        decoder_free(d);
+}
+
+/* ---- arrays ------------------------------------------------------------------------------------------------------ */
+
+/* Room for what comes, so that a batch of the usual size needs one allocation in the life of a server. */
+static uint32_t grown(uint32_t count)
+{
+    return count > SCRATCH_ELEMENTS ? count : SCRATCH_ELEMENTS;
+}
+
+bool native_numbers(struct native_scratch *scratch, uint32_t count)
+{
+    if (count <= scratch->number_cap)
+        return true;
+    uint64_t *numbers = realloc(scratch->numbers, grown(count) * sizeof *numbers);
+    if (numbers == NULL)
+        return false;
+    scratch->numbers = numbers;
+    scratch->number_cap = grown(count);
+    return true;
+}
+
+bool native_publications(struct native_scratch *scratch, uint32_t count)
+{
+    if (count <= scratch->publication_cap)
+        return true;
+    const uint32_t cap = grown(count);
+    struct publication *publications = realloc(scratch->publications, cap * sizeof *publications);
+    if (publications != NULL)
+        scratch->publications = publications;
+    enum error_code *refused = realloc(scratch->refused, cap * sizeof *refused);
+    if (refused != NULL)
+        scratch->refused = refused;
+    const char **which = realloc(scratch->which, cap * sizeof *which);
+    if (which != NULL)
+        scratch->which = which;
+    if (publications == NULL || refused == NULL || which == NULL)
+        return false;
+    scratch->publication_cap = cap;
+    return true;
+}

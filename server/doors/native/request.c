@@ -1,0 +1,207 @@
+#include "server/doors/native/request.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Above this the sink's area is given back after a notification. */
+#define SINK_BYTES ((size_t)64 * 1024)
+
+static void (*const handlers[COMMAND_COUNT])(struct request *) = {
+#define X(id, method, group, args, flags, help) [COMMAND_##id] = handle_##id,
+    COMMAND_LIST(X)
+#undef X
+};
+
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
+
+static enum command_id find_command(const struct decoder *d, uint32_t method)
+{
+    struct view name;
+
+    return node_text(d, method, &name) ? command_find(name.data, name.bytes) : COMMAND_COUNT;
+}
+
+/* Checks the arguments and runs the handler. The method is known to be text. */
+static void run_command(struct request *r, enum command_id command, uint32_t params)
+{
+    const struct decoder *d = r->decoder;
+    struct argument_error error;
+
+    if (d->too_many_nodes)
+        answer_error(r, ERR_LIMIT, "max_elements");
+    else if (d->nodes[params].type != NODE_ARRAY)
+        answer_bad_request(r, "params", "params must be an array");
+    else if (!arguments_read(&r->scratch->commands[command], d, params, r->arguments, &error))
+        answer_bad_request(r, error.key, error.text);
+    else
+        handlers[command](r);
+    assert(r->answered);
+}
+
+static struct request request_of(struct session *session, struct decoder *d, int64_t now_ms)
+{
+    struct native *door = session->door;
+
+    door->counters.requests++;
+    session->request_count++;
+    return (struct request){.door = door,
+                            .session = session,
+                            .broker = door->broker,
+                            .scratch = door->scratch,
+                            .decoder = d,
+                            .out = session->out,
+                            .now_ms = now_ms};
+}
+
+static void handle_request(struct session *session, struct decoder *d, int64_t now_ms, uint32_t msgid)
+{
+    const uint32_t method = 3;
+    struct request r = request_of(session, d, now_ms);
+
+    r.msgid = msgid;
+    const enum command_id command = find_command(d, method);
+    if (command != COMMAND_COUNT)
+        run_command(&r, command, method + 1);
+    else if (d->nodes[method].type == NODE_STR || d->nodes[method].type == NODE_BIN)
+        answer_error(&r, ERR_UNKNOWN_METHOD, NULL);
+    else
+        answer_bad_request(&r, "method", "the method must be text");
+}
+
+static void handle_notification(struct session *session, struct decoder *d, int64_t now_ms)
+{
+    const uint32_t method = 2;
+    struct native *door = session->door;
+    struct buffer *sink = &door->scratch->sink;
+
+    const enum command_id command = find_command(d, method);
+    if (command == COMMAND_COUNT || command_row(command)->flags & COMMAND_ANSWERS) {
+        door->counters.ignored++;
+        return;
+    }
+    struct request r = request_of(session, d, now_ms);
+    r.notification = true;
+    r.out = sink;
+    door->counters.notifications++;
+    run_command(&r, command, method + 1);
+    if (sink->cap > SINK_BYTES || sink->failed) {
+        buffer_close(sink);
+        buffer_init(sink, native_release);
+    } else {
+        buffer_reset(sink);
+    }
+}
+
+void request_handle(struct session *session, struct decoder *d, int64_t now_ms)
+{
+    uint64_t kind, msgid;
+    const uint32_t count = d->nodes[0].type == NODE_ARRAY ? d->nodes[0].count : 0;
+
+    if (count < 3 || !node_number(d, 1, 2, &kind) || count != (kind == 2 ? 3 : 4)) {
+        session_break(session, "the value is no request, response or notification");
+        return;
+    }
+    if (kind == 2) {
+        handle_notification(session, d, now_ms);
+    } else if (kind == 1) {
+        session->door->counters.ignored++;
+    } else if (node_number(d, 2, UINT32_MAX, &msgid)) {
+        handle_request(session, d, now_ms, (uint32_t)msgid);
+    } else {
+        session_break(session, "the msgid is no integer from 0 to 2^32 - 1");
+    }
+}
+
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
+
+bool request_says(const struct request *r, unsigned argument, const char *word)
+{
+    const struct view *text = &r->arguments[argument].text;
+
+    return text->bytes == strlen(word) && memcmp(text->data, word, text->bytes) == 0;
+}
+
+struct queue *request_queue(struct request *r)
+{
+    struct queue *q = session_queue(r->session, r->arguments[0].text);
+
+    if (q == NULL)
+        answer_error(r, ERR_QUEUE_NOT_FOUND, NULL);
+    return q;
+}
+
+bool request_batch(struct request *r, const char *key, uint64_t count)
+{
+    if (count == 0)
+        answer_bad_request(r, key, "a batch must not be empty");
+    else if (count > r->broker->limits.max_batch)
+        answer_error(r, ERR_LIMIT, "max_batch");
+    else
+        return true;
+    return false;
+}
+
+bool request_numbers(struct request *r, uint32_t count)
+{
+    if (native_numbers(r->scratch, count))
+        return true;
+    answer_error(r, ERR_MEMORY_LIMIT, NULL);
+    return false;
+}
+
+bool request_ids(struct request *r, const char *key, uint32_t node, uint32_t *count)
+{
+    const struct decoder *d = r->decoder;
+
+    *count = d->nodes[node].count;
+    if (!request_batch(r, key, *count) || !request_numbers(r, *count))
+        return false;
+    node++;
+    for (uint32_t i = 0; i < *count; i++) {
+        if (!node_number(d, node, LIMIT_ID - 1, &r->scratch->numbers[i])) {
+            answer_bad_request(r, key, "an id must be an integer from 0 to 2^53 - 1");
+            return false;
+        }
+        node++;
+    }
+    return true;
+}
+
+bool request_max(struct request *r, unsigned argument, uint32_t *max)
+{
+    const uint64_t usual = r->broker->limits.max_batch < 100 ? r->broker->limits.max_batch : 100;
+    const uint64_t asked = request_number(r, argument, usual);
+
+    if (asked == 0)
+        answer_bad_request(r, "max", "max must be at least 1");
+    else if (asked > r->broker->limits.max_batch)
+        answer_error(r, ERR_LIMIT, "max_batch");
+    else
+        *max = (uint32_t)asked;
+    return asked != 0 && asked <= r->broker->limits.max_batch;
+}
+
+const char *message_state_text(enum message_state state)
+{
+    static const char *const texts[] = {
+        [MESSAGE_DELAYED] = "delayed",
+        [MESSAGE_READY] = "ready",
+        [MESSAGE_INFLIGHT] = "inflight",
+        [MESSAGE_PARKED] = "parked",
+    };
+
+    return texts[state];
+}
+
+bool request_states(struct request *r, unsigned argument, unsigned *states)
+{
+    *states = 0;
+    for (unsigned state = MESSAGE_DELAYED; state <= MESSAGE_PARKED; state++) {
+        if (!request_has(r, argument) || request_says(r, argument, message_state_text((enum message_state)state)))
+            *states |= 1u << state;
+    }
+    if (*states != 0)
+        return true;
+    answer_bad_request(r, "state", "state must be delayed, ready, inflight or parked");
+    return false;
+}

@@ -1,0 +1,112 @@
+/*
+ * request: one request while it is handled. Every handler answers it exactly once, or leaves the answer to an effect.
+ *
+ * A notification is handled like a request; its answer goes into a buffer that nobody reads.
+ *
+ * Internal to the native door.
+ */
+#ifndef SERVER_DOORS_NATIVE_REQUEST_H
+#define SERVER_DOORS_NATIVE_REQUEST_H
+
+#include "protocol/encoder.h"
+#include "server/doors/native/session.h"
+
+struct request {
+    struct native *door;
+    struct session *session;
+    struct broker *broker;
+    struct native_scratch *scratch;
+    struct decoder *decoder;
+    struct buffer *out; /* the session's, or the sink */
+    int64_t now_ms;
+    uint32_t msgid;
+    bool notification;
+    bool answered; /* or left to an effect */
+    struct argument arguments[ARGUMENTS_MAX];
+};
+
+/* Handles the value that the decoder holds: a request, a notification, a response, or the end of the session. */
+void request_handle(struct session *session, struct decoder *d, int64_t now_ms);
+
+/* handle_<id>() for each row of the command list. */
+#define X(id, method, group, args, flags, help) void handle_##id(struct request *r);
+COMMAND_LIST(X)
+#undef X
+
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
+
+/* The head of a good answer; exactly one value must follow in r->out. */
+void answer_begin(struct request *r);
+
+void answer_true(struct request *r);
+void answer_number(struct request *r, uint64_t number);
+
+/* An effect will answer. */
+static inline void answer_later(struct request *r)
+{
+    r->answered = true;
+}
+
+/* An error. `which` is the key of a BAD_REQUEST or the limit of a LIMIT, or NULL. */
+void answer_error(struct request *r, enum error_code code, const char *which);
+
+/* BAD_REQUEST with a text of its own. */
+void answer_bad_request(struct request *r, const char *key, const char *text);
+
+/* An error whose details have `extra` more pairs: the caller puts them into r->out in between. */
+void answer_error_begin(struct request *r, enum error_code code, const char *which, uint32_t extra);
+void answer_error_end(struct request *r);
+
+/*
+ * [code, text], or [code, text, details] if there are any. text NULL: the code's own, with `which` behind it. The caller
+ * puts `extra` more pairs of details behind it.
+ */
+void encode_error(struct buffer *out, enum error_code code, const char *text, const char *which, uint32_t extra);
+
+/* A queue's attribute: a number, or the word of a choice. */
+void encode_attribute(struct buffer *out, enum attribute a, int64_t value);
+
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
+
+static inline bool request_has(const struct request *r, unsigned argument)
+{
+    return r->arguments[argument].given;
+}
+
+/* The number of an argument, or what applies if it was not given. */
+static inline uint64_t request_number(const struct request *r, unsigned argument, uint64_t otherwise)
+{
+    return r->arguments[argument].given ? r->arguments[argument].number : otherwise;
+}
+
+/* The same for a time that the broker takes as -1 if it was not given. */
+static inline int64_t request_ms(const struct request *r, unsigned argument)
+{
+    return r->arguments[argument].given ? (int64_t)r->arguments[argument].number : -1;
+}
+
+/* True if the argument is this word. */
+bool request_says(const struct request *r, unsigned argument, const char *word);
+
+/* The queue that argument 0 names; NULL: QUEUE_NOT_FOUND has been answered. */
+struct queue *request_queue(struct request *r);
+
+/* True if `count` elements make a batch; otherwise BAD_REQUEST or LIMIT has been answered. */
+bool request_batch(struct request *r, const char *key, uint64_t count);
+
+/* Room for `count` in scratch->numbers; false: MEMORY_LIMIT has been answered. */
+bool request_numbers(struct request *r, uint32_t count);
+
+/* Reads the array of ids at `node` into scratch->numbers. False: the error has been answered. */
+bool request_ids(struct request *r, const char *key, uint32_t node, uint32_t *count);
+
+/* A `max` option: 1 to max_batch, default 100. False: the error has been answered. */
+bool request_max(struct request *r, unsigned argument, uint32_t *max);
+
+/* The mask of states that a `state` option asks for, all if it is not given. False: BAD_REQUEST has been answered. */
+bool request_states(struct request *r, unsigned argument, unsigned *states);
+
+/* delayed, ready, inflight or parked. */
+const char *message_state_text(enum message_state state);
+
+#endif

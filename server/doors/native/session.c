@@ -1,0 +1,219 @@
+#include "server/doors/native/session.h"
+
+#include "protocol/encoder.h"
+#include "server/doors/native/request.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static void link_last(struct native *door, struct session *session)
+{
+    session->previous = door->sessions_tail;
+    if (door->sessions_tail != NULL)
+        door->sessions_tail->next = session;
+    else
+        door->sessions = session;
+    door->sessions_tail = session;
+}
+
+static void unlink_session(struct native *door, struct session *session)
+{
+    if (session->previous != NULL)
+        session->previous->next = session->next;
+    else
+        door->sessions = session->next;
+    if (session->next != NULL)
+        session->next->previous = session->previous;
+    else
+        door->sessions_tail = session->previous;
+}
+
+struct session *session_open(struct native *door, struct buffer *out, const char *address, void *user, int64_t now_ms)
+{
+    const size_t address_bytes = strlen(address) + 1;
+    struct session *session = calloc(1, sizeof *session + address_bytes);
+
+    assert(out->release_cb == native_release);
+    if (session == NULL)
+        return NULL;
+    session->door = door;
+    session->out = out;
+    session->user = user;
+    session->id = door->next_session_id++;
+    session->opened_ms = now_ms;
+    memcpy(session->address, address, address_bytes);
+    peer_open(&session->peer, session, (int64_t)door->options->max_output);
+    link_last(door, session);
+    return session;
+}
+
+void session_close(struct session *session, int64_t now_ms)
+{
+    struct native *door = session->door;
+    uint64_t receipt;
+    bool auto_ack;
+
+    while (owed_take(&session->owed, &door->scratch->owed, OWED_NEVER, &receipt, &auto_ack))
+        broker_unwritten(door->broker, now_ms, receipt);
+    broker_peer_close(door->broker, now_ms, &session->peer);
+    unlink_session(door, session);
+    decoder_free(session->decoder);
+    free(session->client_name);
+    free(session->client_version);
+    free(session);
+}
+
+void *session_user(const struct session *session)
+{
+    return session->user;
+}
+
+uint64_t session_id(const struct session *session)
+{
+    return session->id;
+}
+
+bool session_ending(const struct session *session)
+{
+    return session->ending || session->out->failed;
+}
+
+size_t session_memory(const struct session *session)
+{
+    size_t bytes = sizeof *session + strlen(session->address) + 1 + session->owed.block_count * sizeof(struct owed_block);
+
+    if (session->decoder != NULL)
+        bytes += decoder_memory(session->decoder);
+    if (session->client_name != NULL)
+        bytes += strlen(session->client_name) + 1;
+    if (session->client_version != NULL)
+        bytes += strlen(session->client_version) + 1;
+    return bytes;
+}
+
+struct queue *session_queue(struct session *session, struct view name)
+{
+    const struct broker *b = session->door->broker;
+    struct queue *q = session->queue;
+
+    if (q != NULL && session->names_version == b->names_version && q->name_bytes == name.bytes &&
+        memcmp(q->name, name.data, name.bytes) == 0)
+        return q;
+    q = broker_queue_find(b, name.data, name.bytes);
+    session->queue = q;
+    session->names_version = b->names_version;
+    return q;
+}
+
+/* ---- input ------------------------------------------------------------------------------------------------------- */
+
+/* The session's answers and deliveries fill its out buffer: what more may the broker hand to it? */
+static void update_room(struct session *session)
+{
+    const int64_t room = (int64_t)session->door->options->max_output - (int64_t)buffer_pending(session->out);
+
+    broker_peer_room(session->door->broker, &session->peer, session_ending(session) ? 0 : room);
+}
+
+/* All that the buffer holds, sent or not, is a bound of what is pending that costs no call. */
+static bool output_full(const struct session *session)
+{
+    const uint64_t max = session->door->options->max_output;
+
+    return session->out->bytes + session->out->spliced_bytes > max && buffer_pending(session->out) > max;
+}
+
+static void refuse(struct session *session, enum error_code code, const char *text, const char *which)
+{
+    if (session->ending)
+        return;
+    encode_array(session->out, 3);
+    encode_uint(session->out, 2);
+    encode_text(session->out, "error");
+    encode_error(session->out, code, text, which, 0);
+    session->ending = true;
+    update_room(session);
+}
+
+void session_refuse(struct session *session, enum error_code code, const char *text)
+{
+    refuse(session, code, text, NULL);
+}
+
+void session_refuse_limit(struct session *session, const char *which)
+{
+    refuse(session, ERR_LIMIT, NULL, which);
+}
+
+void session_break(struct session *session, const char *text)
+{
+    session->door->counters.protocol_errors++;
+    refuse(session, ERR_BAD_REQUEST, text, NULL);
+}
+
+/* The stream can't be read on. */
+static void refuse_stream(struct session *session, const struct decoder *d)
+{
+    if (d->refusal == DECODER_NO_MEMORY) {
+        refuse(session, ERR_MEMORY_LIMIT, NULL, NULL);
+    } else if (d->refusal == DECODER_VALUE_TOO_LARGE || d->refusal == DECODER_TOO_MANY) {
+        session->door->counters.protocol_errors++;
+        refuse(session, ERR_LIMIT, decoder_refusal_text(d->refusal), "max_request_bytes");
+    } else {
+        session_break(session, decoder_refusal_text(d->refusal));
+    }
+}
+
+size_t session_input(struct session *session, int64_t now_ms, const void *input, size_t bytes, uint32_t *budget)
+{
+    const uint8_t *from = input;
+    size_t taken = 0;
+
+    if (bytes == 0 || *budget == 0 || session_ending(session) || output_full(session))
+        return 0;
+    struct decoder *d = native_lend_decoder(session->door, session);
+    if (d == NULL) {
+        session_refuse(session, ERR_MEMORY_LIMIT, NULL);
+        return 0;
+    }
+    while (taken < bytes && *budget > 0 && !session_ending(session) && !output_full(session)) {
+        size_t used;
+        const enum decoder_result result = decoder_feed(d, from + taken, bytes - taken, &used);
+
+        taken += used;
+        if (result == DECODER_READY) {
+            --*budget;
+            request_handle(session, d, now_ms);
+            decoder_next(d);
+        } else if (result == DECODER_REFUSED) {
+            refuse_stream(session, d);
+        }
+    }
+    native_return_decoder(session->door, session, d);
+    update_room(session);
+    return taken;
+}
+
+/* ---- output ------------------------------------------------------------------------------------------------------ */
+
+void session_written(struct session *session, int64_t now_ms, uint64_t total_bytes)
+{
+    struct native *door = session->door;
+    struct owed *owed = &session->owed;
+    uint64_t receipt;
+    bool auto_ack;
+
+    session->written_bytes = total_bytes;
+    if (owed->auto_count == 0 && owed->end_bytes <= total_bytes) {
+        owed_clear(owed, &door->scratch->owed);
+    } else {
+        while (owed_take(owed, &door->scratch->owed, total_bytes, &receipt, &auto_ack)) {
+            if (auto_ack)
+                broker_written(door->broker, now_ms, receipt);
+        }
+    }
+    update_room(session);
+}

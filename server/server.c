@@ -1,0 +1,375 @@
+#include "server/server.h"
+
+#include "server/broker/broker.h"
+#include "server/doors/native.h"
+#include "server/net/net.h"
+#include "server/ops/log.h"
+#include "server/ops/memory.h"
+#include "server/ops/notify.h"
+#include "server/ops/process.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* At the end: how long peers may take for their last output, and how long those that have it may take to hang up. */
+#define CLOSING_OUTPUT_MS 1000
+#define CLOSING_HANGUP_MS 100
+
+_Static_assert(NET_NEVER == TIMERS_NEVER, "both mean that nothing is due");
+
+enum server_phase { PHASE_SERVING, PHASE_DRAINING, PHASE_CLOSING };
+
+struct server {
+    struct config *config;
+    struct broker broker;
+    struct native door;
+    struct net *net;
+    uint64_t auto_memory_bytes; /* what max_memory 0 means */
+    uint64_t max_connections;   /* no more than there are descriptors for */
+    int64_t started_ms;
+    enum server_phase phase;
+    int64_t phase_ms; /* when the phase began */
+    bool draining;    /* what the log last said */
+};
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- options ----------------------------------------------------------------------------------------------------- */
+
+bool server_check(const struct options *options, struct option_error *error)
+{
+    for (uint32_t i = 0; i < options->bind.count; i++) {
+        if (!net_address_valid(options->bind.words[i])) {
+            option_fail(error, OPTION_BAD_VALUE, "bind: '%s' is no IPv4 or IPv6 address and not *",
+                        options->bind.words[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct broker_limits broker_limits(const struct server *s)
+{
+    const struct options *o = &s->config->options;
+
+    return (struct broker_limits){
+        .max_memory_bytes = o->max_memory != 0 ? o->max_memory : s->auto_memory_bytes,
+        .max_message_bytes = o->max_message_bytes,
+        .max_body_bytes = o->max_request_bytes - LIMIT_REQUEST_SLACK,
+        .max_response_bytes = o->max_response_bytes,
+        .max_batch = o->max_batch,
+        .max_wait_ms = o->max_wait,
+        .max_queues = o->max_queues,
+    };
+}
+
+static struct net_limits net_limits(const struct server *s)
+{
+    const struct options *o = &s->config->options;
+
+    return (struct net_limits){
+        .max_connections = s->max_connections,
+        .max_output_bytes = o->max_output,
+        .slow_client_ms = (int64_t)o->slow_client_timeout,
+        .keepalive_ms = (int64_t)o->tcp_keepalive,
+    };
+}
+
+/* Every connection needs a descriptor, and some are needed besides. */
+static void fit_connections(struct server *s)
+{
+    const uint64_t wanted = s->config->options.max_connections;
+    const uint64_t descriptors = process_raise_descriptors();
+    const uint64_t possible = descriptors > NET_SPARE_DESCRIPTORS ? descriptors - NET_SPARE_DESCRIPTORS : 1;
+
+    s->max_connections = wanted < possible ? wanted : possible;
+    if (s->max_connections < wanted)
+        log_warn("server",
+                 "max_connections is lowered, the system allows no more open files max_connections=%" PRIu64
+                 " wanted=%" PRIu64 " open_files=%" PRIu64,
+                 s->max_connections, wanted, descriptors);
+}
+
+static void options_changed(void *user)
+{
+    struct server *s = user;
+    const struct net_limits limits = net_limits(s);
+
+    s->broker.limits = broker_limits(s);
+    net_set_limits(s->net, &limits);
+    log_set_level(s->config->options.log_level);
+    if (s->draining != s->broker.draining) {
+        s->draining = s->broker.draining;
+        log_info("server", s->draining ? "draining: nothing new is accepted" : "no longer draining");
+    }
+}
+
+/* ---- between net and door ---------------------------------------------------------------------------------------- */
+
+static struct session *open_session(void *user, struct connection *connection, struct buffer *out, const char *address,
+                                    int64_t now_ms)
+{
+    struct server *s = user;
+    struct session *session = session_open(&s->door, out, address, connection, now_ms);
+
+    if (session != NULL)
+        log_debug("server", "connection opened id=%" PRIu64 " address=%s", session_id(session), address);
+    return session;
+}
+
+static void close_session(struct session *session, int64_t now_ms)
+{
+    log_debug("server", "connection closed id=%" PRIu64, session_id(session));
+    session_close(session, now_ms);
+}
+
+static void refuse_session(struct session *session)
+{
+    session_refuse_limit(session, "max_connections");
+}
+
+static void kill_session(void *user, struct session *session, const char *reason)
+{
+    (void)user;
+    log_info("server", "connection ended id=%" PRIu64 " reason=%s", session_id(session), reason);
+    connection_kill(session_user(session));
+}
+
+static void session_touched(void *user, struct session *session)
+{
+    (void)user;
+    connection_touch(session_user(session));
+}
+
+static void fill_status(void *user, struct server_status *out)
+{
+    const struct server *s = user;
+    const struct net_counters *n = net_counters(s->net);
+
+    *out = (struct server_status){
+        .pid = (uint64_t)getpid(),
+        .uptime_ms = (uint64_t)(net_now_ms(s->net) - s->started_ms),
+        .turns = n->turns,
+        .connections = net_connections(s->net),
+        .connections_total = n->accepted,
+        .connections_refused = n->refused,
+        .slow_clients = n->slow,
+        .bytes_in = n->bytes_in,
+        .bytes_out = n->bytes_out,
+        .buffer_bytes = net_memory(s->net),
+        .rss_bytes = process_rss_bytes(),
+    };
+    process_cpu_ms(&out->cpu_user_ms, &out->cpu_system_ms);
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t message_count(const struct server *s)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < s->broker.queue_count; i++)
+        count += queue_total(s->broker.queues[i]);
+    return count;
+}
+
+static void enter_phase(struct server *s, enum server_phase phase)
+{
+    s->phase = phase;
+    s->phase_ms = net_now_ms(s->net);
+}
+
+static void begin_stop(struct server *s, int signal_number)
+{
+    if (s->phase != PHASE_SERVING) {
+        log_info("server", "stopping at once, signal %d came again", signal_number);
+        net_stop(s->net);
+        return;
+    }
+    log_info("server", "stopping because of signal %d, waiting for acks inflight=%" PRIu64 " drain_timeout_ms=%" PRIu64,
+             signal_number, s->broker.inflight_count, s->config->options.drain_timeout);
+    notify_send("STOPPING=1");
+    net_listen_stop(s->net);
+    broker_stop(&s->broker);
+    enter_phase(s, PHASE_DRAINING);
+}
+
+/* Takes the stop one step further at the end of a turn. Returns when there is something to do for it. */
+static int64_t continue_stop(struct server *s, int64_t now_ms)
+{
+    if (s->phase == PHASE_SERVING)
+        return NET_NEVER;
+    if (s->phase == PHASE_DRAINING) {
+        const int64_t until_ms = s->phase_ms + (int64_t)s->config->options.drain_timeout;
+        if (s->broker.inflight_count > 0 && now_ms <= until_ms)
+            return until_ms;
+        /* In this order: what consumers are told still goes out, in the next turn, before their connections end. */
+        broker_stop_finish(&s->broker, now_ms);
+        net_finish(s->net);
+        enter_phase(s, PHASE_CLOSING);
+        return now_ms - 1;
+    }
+    const int64_t patience_ms = net_output_pending(s->net) ? CLOSING_OUTPUT_MS : CLOSING_HANGUP_MS;
+    if (net_connections(s->net) == 0 || now_ms > s->phase_ms + patience_ms)
+        net_stop(s->net);
+    return s->phase_ms + patience_ms;
+}
+
+/* ---- the loop's calls -------------------------------------------------------------------------------------------- */
+
+static int64_t end_turn(void *user, int64_t now_ms)
+{
+    struct server *s = user;
+
+    const bool more = broker_turn(&s->broker, now_ms);
+    native_effects(&s->door, now_ms, session_touched, s);
+    broker_effects_done(&s->broker);
+    net_flush(s->net);
+    s->broker.outside_bytes = net_memory(s->net);
+
+    /* Asked for after the writes: they settle deliveries, and end connections whose messages go back. */
+    const int64_t stop_ms = continue_stop(s, now_ms);
+    return earlier(stop_ms, more ? now_ms - 1 : broker_next_ms(&s->broker));
+}
+
+static void report_change(void *user, const struct option *row, bool applied)
+{
+    const struct server *s = user;
+    char text[OPTION_PRINT_BYTES];
+
+    const enum option_id id = option_find(row->key, strlen(row->key));
+    option_print(&s->config->options, id, text);
+    if (applied)
+        log_info("config", "%s is now '%s'", row->key, text);
+    else
+        log_warn("config", "%s has changed, which takes effect at the next start; until then it is '%s'", row->key, text);
+}
+
+static void reload(struct server *s)
+{
+    struct option_error error;
+
+    if (config_reload(s->config, report_change, s, &error) != OPTION_OK) {
+        log_error("config", "not reloaded, nothing has changed: %s", error.text);
+        return;
+    }
+    options_changed(s);
+    log_info("config", "reloaded");
+}
+
+static void signal_arrived(void *user, int signal_number)
+{
+    struct server *s = user;
+
+    if (signal_number != SIGHUP)
+        begin_stop(s, signal_number);
+    else if (s->phase == PHASE_SERVING)
+        reload(s);
+}
+
+/* ---- opening and closing ----------------------------------------------------------------------------------------- */
+
+static struct net *open_net(struct server *s)
+{
+    const struct net_door door = {
+        .user = s,
+        .open_cb = open_session,
+        .input_cb = session_input,
+        .ending_cb = session_ending,
+        .written_cb = session_written,
+        .refuse_cb = refuse_session,
+        .close_cb = close_session,
+        .memory_cb = session_memory,
+        .release_cb = native_release,
+        .turn_cb = end_turn,
+        .signal_cb = signal_arrived,
+    };
+    const struct net_limits limits = net_limits(s);
+
+    return net_open(&door, &limits);
+}
+
+static bool listen_all(struct server *s, struct net_error *error)
+{
+    const struct options *o = &s->config->options;
+    const char *addresses[OPTION_LIST_WORDS];
+
+    for (uint32_t i = 0; i < o->bind.count; i++)
+        addresses[i] = o->bind.words[i];
+    return net_listen(s->net, addresses, o->bind.count, (uint16_t)o->port, error) &&
+           (o->socket.text[0] == '\0' || net_listen_unix(s->net, o->socket.text, (mode_t)o->socket_mode, error));
+}
+
+static void catch_signals(struct server *s)
+{
+    net_catch(s->net, SIGTERM);
+    net_catch(s->net, SIGINT);
+    net_catch(s->net, SIGHUP);
+}
+
+struct server *server_open(struct config *config)
+{
+    struct net_error error = {"out of memory"};
+    struct server *s = calloc(1, sizeof *s);
+    const struct native_host host = {s, kill_session, options_changed, fill_status};
+
+    process_init();
+    if (s == NULL)
+        goto no_server;
+    s->config = config;
+    s->auto_memory_bytes = memory_limit_auto(NULL);
+    /* The lines of the start are always written; debug adds to them, a higher level counts from then on. */
+    if (config->options.log_level < LOG_LEVEL_INFO)
+        log_set_level(config->options.log_level);
+    fit_connections(s);
+    s->net = open_net(s);
+    if (s->net == NULL)
+        goto no_net;
+    s->started_ms = net_now_ms(s->net);
+    const struct broker_limits limits = broker_limits(s);
+    broker_init(&s->broker, &limits, s->started_ms, process_run_number());
+    s->broker.clock_slack_ms = 1;
+    if (!native_init(&s->door, &s->broker, &config->options, &host))
+        goto no_door;
+    if (!listen_all(s, &error))
+        goto no_listener;
+    catch_signals(s);
+    return s;
+
+no_listener:
+    native_close(&s->door);
+no_door:
+    broker_close(&s->broker);
+    net_close(s->net);
+no_net:
+    free(s);
+no_server:
+    log_error("server", "%s", error.text);
+    return NULL;
+}
+
+void server_run(struct server *s)
+{
+    log_info("server", "ringmq-server " RINGMQ_VERSION " ready pid=%d", (int)getpid());
+    notify_send("READY=1");
+    log_set_level(s->config->options.log_level);
+    net_run(s->net);
+
+    const uint64_t lost = message_count(s);
+    log_write(lost > 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "server",
+              "stopped, %" PRIu64 " messages were in memory only and are lost", lost);
+}
+
+void server_close(struct server *s)
+{
+    net_close(s->net);
+    native_close(&s->door);
+    broker_close(&s->broker);
+    free(s);
+}
