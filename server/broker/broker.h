@@ -44,7 +44,7 @@ struct broker_limits {
     uint64_t max_queues;
 };
 
-/* One connection, as the broker sees it. Storage is the caller's; use peer_open() and broker_peer_close(). */
+/* One connection, as the broker sees it. Storage is the caller's; use broker_peer_open() and broker_peer_close(). */
 struct peer {
     struct taker *takers;    /* its consumers and waiters */
     int64_t room_bytes;      /* how much may still be handed to it; below 1 its takers are passed over */
@@ -212,7 +212,7 @@ enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q
 
 /* ---- messages out ------------------------------------------------------------------------------------------------ */
 
-void peer_open(struct peer *peer, void *user, int64_t room_bytes);
+void broker_peer_open(struct peer *peer, void *user, int64_t room_bytes);
 
 /* Sets how much may be handed to the peer from now on. */
 void broker_peer_room(struct broker *b, struct peer *peer, int64_t room_bytes);

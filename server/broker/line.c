@@ -90,7 +90,7 @@ void broker_peer_room(struct broker *b, struct peer *peer, int64_t room_bytes)
     peer_block(b, peer, room_bytes <= 0);
 }
 
-void peer_open(struct peer *peer, void *user, int64_t room_bytes)
+void broker_peer_open(struct peer *peer, void *user, int64_t room_bytes)
 {
     memset(peer, 0, sizeof *peer);
     peer->user = user;

@@ -6,7 +6,7 @@
  *     the poll returns; the clock is read, once
  *     connections that had input left over from the turn before go on with it
  *     read(2) into one buffer that all connections share; input_cb() handles requests straight from there
- *     turn_cb(): the program ends its turn. It calls net_flush(): one writev(2) for each connection that has output,
+ *     turn_cb(): the program ends its turn. It calls net_flush(): one write for each connection that has output,
  *         nothing is written anywhere else. What it returns is when the next turn must be at the latest.
  *     the loop sleeps until then, or until a socket has something, or not at all if there is work left over
  *

@@ -8,9 +8,9 @@
 #include "server/net/connection.h"
 
 #include <errno.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
-/* Entries of one writev(2), and how often it is called again as long as the socket takes everything. */
+/* Pieces of one write, and how often it is called again as long as the socket takes everything. */
 #define FLUSH_IOVECS 64
 #define FLUSH_CALLS 8
 
@@ -108,7 +108,7 @@ void connection_find_place(struct connection *c, size_t written)
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
 
-/* One writev(2). Returns its bytes, 0 if the socket is full, -1 on a socket error. */
+/* One write. Returns its bytes, 0 if the socket is full, -1 on a socket error. */
 static ssize_t write_some(struct connection *c)
 {
     struct iovec iov[FLUSH_IOVECS];
@@ -117,7 +117,9 @@ static ssize_t write_some(struct connection *c)
 
     for (int i = 0; i < count; i++)
         offered += iov[i].iov_len;
-    const ssize_t n = writev(c->io.fd, iov, count);
+    /* writev(2) that raises no SIGPIPE. */
+    const struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    const ssize_t n = sendmsg(c->io.fd, &message, MSG_NOSIGNAL);
     if (n < 0) {
         c->writable = false;
         return errno == EAGAIN || errno == EINTR ? 0 : -1;

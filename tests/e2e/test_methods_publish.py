@@ -225,7 +225,7 @@ def test_atomic_stores_all_or_nothing(wire, new_queue):
     assert refusal(wire.call, "publish", queue, ["a", "123456"], atomic)[:2] == ("TOO_LARGE", {"index": 1})
     assert refusal(wire.call, "publish", queue, ["a", 5, "b"], atomic)[0] == "BAD_REQUEST"
     assert refusal(wire.call, "publish", queue, ["a", ["b", {"x": 1}]], atomic)[:2] == ("BAD_REQUEST", {"index": 1, "key": "x"})
-    assert refusal(wire.call, "publish", queue, list("abcd"), atomic) == ("QUEUE_FULL", {"index": 3}, True)
+    assert refusal(wire.call, "publish", queue, list("abcd"), atomic) == ("QUEUE_FULL", {}, True)
     assert wire.call("queue.info", queue)["total"] == 0
     assert wire.call("publish", queue, list("abc"), atomic) == [1, 3]
     assert wire.call("queue.delete", queue) == 3

@@ -95,7 +95,7 @@ static struct peer *peer_at(struct story *s, int letter)
 {
     int i = letter - 'A';
     if (!s->open[i]) {
-        peer_open(&s->peers[i], (void *)(intptr_t)letter, 1 << 20);
+        broker_peer_open(&s->peers[i], (void *)(intptr_t)letter, 1 << 20);
         s->open[i] = true;
     }
     return &s->peers[i];

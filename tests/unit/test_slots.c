@@ -186,25 +186,33 @@ struct live {
     uint64_t receipt;
 };
 
+/* How a story goes. */
+struct plot {
+    uint32_t blocks; /* how many there are indexes for */
+    uint32_t steps;
+    uint32_t turns_every; /* steps, about, until it changes between growing and shrinking */
+    bool fast; /* slots age until they retire; else hardly at all, so that blocks are freed for not being needed */
+};
+
 /*
- * A long random story with few indexes, in which slots age fast, retire, and in which blocks are freed and come back,
- * under one run after another: no receipt is given twice; live ones are found, and of all others none.
+ * A long random story in which slots retire and blocks are freed and come back, under one run after another: no receipt
+ * is given twice; live ones are found, and of all others none.
  */
-static void story(struct random *r, uint32_t blocks, uint32_t steps)
+static void story(struct random *r, const struct plot *plot)
 {
     enum { OVER = 1000 };
     static uint64_t over[OVER];
     struct stage s;
-    stage_open(&s, (uint32_t)random_next(r), blocks * SLOTS_BLOCK);
+    stage_open(&s, (uint32_t)random_next(r), plot->blocks * SLOTS_BLOCK);
     struct receipts set = {.cap = (size_t)1 << 21, .table = calloc((size_t)1 << 21, sizeof *set.table)};
-    struct live *live = calloc(blocks * SLOTS_BLOCK, sizeof *live);
+    struct live *live = calloc(plot->blocks * SLOTS_BLOCK, sizeof *live);
     uint32_t count = 0, over_count = 0, first_run = s.slots.run;
     bool growing = true;
-    for (uint32_t step = 0; step < steps; step++) {
-        if (random_below(r, 3000) == 0)
+    for (uint32_t step = 0; step < plot->steps; step++) {
+        if (random_below(r, plot->turns_every) == 0)
             growing = !growing;
         if (count == 0 || (growing ? random_below(r, 10) < 8 : random_below(r, 10) < 2)) {
-            uint32_t index = count < (blocks - 1) * SLOTS_BLOCK ? slots_take(&s.slots) : SLOT_NONE;
+            uint32_t index = count < (plot->blocks - 1) * SLOTS_BLOCK ? slots_take(&s.slots) : SLOT_NONE;
             if (index == SLOT_NONE) {
                 growing = false;
                 continue;
@@ -212,7 +220,10 @@ static void story(struct random *r, uint32_t blocks, uint32_t steps)
             assert_false(slots_exhausted(&s.slots, index));
             slots_at(&s.slots, index)->at = (struct ring_cursor){&somewhere, 0};
             uint32_t left = GENERATION_MAX - generation_of(slots_at(&s.slots, index)->receipt) - 1;
-            age(&s, index, random_below(r, 3) == 0 ? left : (uint32_t)random_below(r, left + 1));
+            if (plot->fast)
+                age(&s, index, random_below(r, 3) == 0 ? left : (uint32_t)random_below(r, left + 1));
+            else
+                age(&s, index, (uint32_t)random_below(r, 5));
             live[count++] = (struct live){index, slots_stamp(&s.slots, index)};
             assert_true(receipts_add(&set, live[count - 1].receipt));
         } else {
@@ -228,7 +239,7 @@ static void story(struct random *r, uint32_t blocks, uint32_t steps)
             assert_null(slots_find(&s.slots, over[random_below(r, known)]));
         }
     }
-    assert_true(s.slots.run != first_run);
+    assert_int_equal(s.slots.run != first_run, plot->fast);
     while (count > 0)
         slots_give(&s.slots, live[--count].index);
     free(live);
@@ -240,9 +251,9 @@ static void test_no_receipt_is_given_twice(void **state)
 {
     (void)state;
     struct random r = test_seed(__func__);
-    story(&r, 2, 150000);
-    story(&r, 5, 200000);
-    story(&r, 16, 300000);
+    story(&r, &(struct plot){.blocks = 2, .steps = 150000, .turns_every = 3000, .fast = true});
+    story(&r, &(struct plot){.blocks = 16, .steps = 300000, .turns_every = 6000, .fast = true});
+    story(&r, &(struct plot){.blocks = 60, .steps = 500000, .turns_every = 40000, .fast = false});
 }
 
 /* A slot whose last generation is in use says so, serves its delivery to the end, and is not taken again. */
@@ -320,7 +331,7 @@ static void test_asking_in_vain_changes_nothing(void **state)
     stage_close(&s);
 }
 
-/* Blocks that are not needed are freed, and when they come back their receipts go on behind those given before. */
+/* When blocks that were freed come back, their receipts go on behind those given before, whichever slot was ahead. */
 static void test_blocks_come_back_with_later_generations(void **state)
 {
     (void)state;
@@ -333,7 +344,7 @@ static void test_blocks_come_back_with_later_generations(void **state)
         for (uint32_t i = 0; i < COUNT; i++) {
             taken[i] = take(&s);
             assert_true(taken[i] < COUNT);
-            age(&s, taken[i], i % 50);
+            age(&s, taken[i], 50 - i % 50);
             uint32_t generation = generation_of(slots_stamp(&s.slots, taken[i]));
             assert_true(generation > generations[taken[i]]);
             generations[taken[i]] = generation;
@@ -341,10 +352,35 @@ static void test_blocks_come_back_with_later_generations(void **state)
         uint64_t full_bytes = s.pool.used_bytes;
         for (uint32_t i = 0; i < COUNT; i++)
             slots_give(&s.slots, taken[i]);
-        assert_true(s.pool.used_bytes < full_bytes / 4);
+        assert_true(s.pool.used_bytes < full_bytes);
     }
     free(taken);
     free(generations);
+    stage_close(&s);
+}
+
+/* After a peak nearly all of its memory goes back, whether the slots come back in order or in any order. */
+static void test_the_memory_of_a_peak_goes_back(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 * SLOTS_BLOCK };
+    struct random r = test_seed(__func__);
+    struct stage s;
+    stage_open(&s, 100, 0);
+    uint32_t *taken = calloc(COUNT, sizeof *taken);
+    for (int round = 0; round < 4; round++) {
+        for (uint32_t i = 0; i < COUNT; i++)
+            taken[i] = take(&s);
+        uint64_t full_bytes = s.pool.used_bytes;
+        for (uint32_t count = COUNT; count > 0; count--) {
+            uint32_t i = round % 2 == 0 ? COUNT - count : (uint32_t)random_below(&r, count);
+            slots_give(&s.slots, taken[i]);
+            if (round % 2 != 0)
+                taken[i] = taken[count - 1];
+        }
+        assert_true(s.pool.used_bytes < full_bytes / 4);
+    }
+    free(taken);
     stage_close(&s);
 }
 
@@ -419,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_the_next_run_begins_when_all_indexes_are_retired),
         cmocka_unit_test(test_asking_in_vain_changes_nothing),
         cmocka_unit_test(test_blocks_come_back_with_later_generations),
+        cmocka_unit_test(test_the_memory_of_a_peak_goes_back),
         cmocka_unit_test(test_reserved_slots_need_no_memory),
         cmocka_unit_test(test_giving_back_does_not_spend_a_reservation),
         cmocka_unit_test(test_without_memory_there_is_no_slot),

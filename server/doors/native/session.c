@@ -45,7 +45,7 @@ struct session *session_open(struct native *door, struct buffer *out, const char
     session->id = door->next_session_id++;
     session->opened_ms = now_ms;
     memcpy(session->address, address, address_bytes);
-    peer_open(&session->peer, session, (int64_t)door->options->max_output);
+    broker_peer_open(&session->peer, session, (int64_t)door->options->max_output);
     link_last(door, session);
     return session;
 }
