@@ -126,9 +126,9 @@ $(tests): $(OUT)/%: $(OUT)/obj/%.o $(call objects,$(support_src)) $(OUT)/tested.
 	$(call say,LD,$@)
 	$(ld) $(cmocka_libs) -lev -lm $(msgpack_libs)
 
-$(fuzzers): $(OUT)/%: $(OUT)/obj/%.o $(call objects,$(fuzz_support)) $(OUT)/tested.a $(OUT)/files
+$(fuzzers): $(OUT)/%: $(OUT)/obj/%.o $(call objects,$(fuzz_support) $(support_src)) $(OUT)/tested.a $(OUT)/files
 	$(call say,LD,$@)
-	$(ld) -fsanitize=fuzzer -lev -lm $(msgpack_libs)
+	$(ld) -fsanitize=fuzzer $(cmocka_libs) -lev -lm $(msgpack_libs)
 
 # Files that change only when their contents would: the flags (everything is rebuilt) and the sources (all is relinked).
 $(OUT)/flags: contents := $(CC) $(compile) $(link)

@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_MESSAGES 4096
-#define MAX_TAKERS 1024
-#define MAX_SEEN 65536
-#define MAX_TEXT (1 << 22)
+#define MAX_MESSAGES 2048
+#define MAX_TAKERS 256
+#define LINE_ROOM 1024
 
 struct m {
     uint64_t id;
@@ -66,22 +65,27 @@ struct model {
         int queue;
         uint64_t id, serial;
         uint32_t attempt;
-    } seen[MAX_SEEN];
-    int seen_count;
+    } *seen;
+    int seen_count, seen_cap;
     struct said said[MAX_TAKERS];
     int said_count;
     char *out;
-    size_t bytes;
+    size_t bytes, cap;
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct model *w, const char *format, ...)
 {
     va_list args;
+    if (w->cap - w->bytes < LINE_ROOM) {
+        w->cap = w->cap * 2 + LINE_ROOM;
+        w->out = realloc(w->out, w->cap);
+        assert(w->out);
+    }
     va_start(args, format);
-    int n = vsnprintf(w->out + w->bytes, MAX_TEXT - w->bytes, format, args);
+    int n = vsnprintf(w->out + w->bytes, w->cap - w->bytes, format, args);
     va_end(args);
-    w->bytes += n > 0 ? (size_t)n : 0;
-    assert(w->bytes < MAX_TEXT);
+    assert(n >= 0 && n < LINE_ROOM);
+    w->bytes += (size_t)n;
 }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
@@ -229,7 +233,11 @@ static void hand_over(struct model *w, int queue, struct m *m, const struct t *t
     n += (size_t)snprintf(text + n, 512 - n, " %" PRIu64 ":%c%.*s", m->id, m->body, (int)(m->bytes < 8 ? m->bytes : 8) - 1, ".......");
     if (m->attempts != 1)
         snprintf(text + n, 512 - n, "#%u", m->attempts);
-    assert(w->seen_count < MAX_SEEN);
+    if (w->seen_count == w->seen_cap) {
+        w->seen_cap = w->seen_cap * 2 + 64;
+        w->seen = realloc(w->seen, (size_t)w->seen_cap * sizeof *w->seen);
+        assert(w->seen);
+    }
     w->seen[w->seen_count].queue = queue;
     w->seen[w->seen_count].id = m->id;
     w->seen[w->seen_count].serial = m->serial;
@@ -854,15 +862,16 @@ char *model_run(const struct step *steps, size_t count)
 {
     struct model *w = calloc(1, sizeof *w);
     assert(w);
-    w->out = calloc(1, MAX_TEXT);
-    assert(w->out);
     for (size_t i = 0; i < count; i++) {
-        w->bytes += step_print(&steps[i], w->out + w->bytes, MAX_TEXT - w->bytes);
+        char line[LINE_ROOM];
+        (void)step_print(&steps[i], line, sizeof line);
+        say(w, "%s", line);
         do_step(w, &steps[i]);
         if (!steps[i].together)
             turn(w);
     }
     char *out = w->out;
+    free(w->seen);
     free(w);
     return out;
 }

@@ -57,4 +57,7 @@ char *model_run(const struct step *steps, size_t count);
 /* `count` random steps. `choose(user, n)` gives 0 .. n-1. */
 void steps_invent(struct step *steps, size_t count, uint32_t (*choose)(void *user, uint32_t n), void *user);
 
+/* Time does not go on in the middle of a turn, and no story ends there. */
+void steps_end_turns(struct step *steps, size_t count);
+
 #endif

@@ -289,3 +289,10 @@ void steps_invent(struct step *steps, size_t count, uint32_t (*choose)(void *use
             steps[n++] = (struct step){.op = STEP_COUNTERS, .queue = q};
     }
 }
+
+void steps_end_turns(struct step *steps, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (i + 1 == count || steps[i + 1].op == STEP_AT)
+            steps[i].together = false;
+}

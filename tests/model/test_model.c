@@ -39,17 +39,9 @@ static char *tell(const struct step *steps, size_t count)
     return transcript;
 }
 
-/* Time does not go on in the middle of a turn, and no story ends there. */
-static void end_turns(struct step *steps, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (i + 1 == count || steps[i + 1].op == STEP_AT)
-            steps[i].together = false;
-}
-
 static bool same(struct step *steps, size_t count)
 {
-    end_turns(steps, count);
+    steps_end_turns(steps, count);
     char *expected = model_run(steps, count), *got = tell(steps, count);
     bool equal = strcmp(expected, got) == 0;
     free(expected);

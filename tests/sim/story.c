@@ -12,9 +12,8 @@
 #include <cmocka.h>
 
 #define MAX_WORDS 64
-#define MAX_TRANSCRIPT (1 << 22)
-#define MAX_SEEN 65536
 #define NO_NUMBER (-1)
+#define LINE_ROOM 2048 /* no single thing that is said is longer */
 
 /* A delivery that somebody has seen: the story names it by message and attempt. */
 struct seen {
@@ -30,9 +29,9 @@ struct story {
     bool open[26];
     uint64_t next_token;
     struct seen *seen;
-    size_t seen_count;
+    size_t seen_count, seen_cap;
     char *out;
-    size_t out_bytes;
+    size_t out_bytes, out_cap;
     char *words[MAX_WORDS];
     int word_count;
 };
@@ -40,10 +39,15 @@ struct story {
 __attribute__((format(printf, 2, 3))) static void say(struct story *s, const char *format, ...)
 {
     va_list args;
+    if (s->out_cap - s->out_bytes < LINE_ROOM) {
+        s->out_cap = s->out_cap * 2 + LINE_ROOM;
+        s->out = realloc(s->out, s->out_cap);
+        assert_non_null(s->out);
+    }
     va_start(args, format);
-    int n = vsnprintf(s->out + s->out_bytes, MAX_TRANSCRIPT - s->out_bytes, format, args);
+    int n = vsnprintf(s->out + s->out_bytes, s->out_cap - s->out_bytes, format, args);
     va_end(args);
-    assert_true(n >= 0 && s->out_bytes + (size_t)n < MAX_TRANSCRIPT);
+    assert_true(n >= 0 && n < LINE_ROOM);
     s->out_bytes += (size_t)n;
 }
 
@@ -129,7 +133,11 @@ static void say_deliveries(struct story *s, uint32_t first, uint32_t count)
         say(s, " %" PRIu64 ":%.*s", m->id, body.bytes > 8 ? 8 : (int)body.bytes, (const char *)body.data);
         if (m->attempts != 1)
             say(s, "#%u", m->attempts);
-        assert_true(s->seen_count < MAX_SEEN);
+        if (s->seen_count == s->seen_cap) {
+            s->seen_cap = s->seen_cap * 2 + 64;
+            s->seen = realloc(s->seen, s->seen_cap * sizeof *s->seen);
+            assert_non_null(s->seen);
+        }
         struct seen *seen = &s->seen[s->seen_count++];
         *seen = (struct seen){.receipt = d->receipt, .id = m->id, .attempt = m->attempts};
         snprintf(seen->queue, sizeof seen->queue, "%s", q->name);
@@ -666,10 +674,7 @@ static void begin(struct story *s)
         .max_queues = 1000,
     };
     memset(s, 0, sizeof *s);
-    s->out = calloc(1, MAX_TRANSCRIPT);
-    s->seen = calloc(MAX_SEEN, sizeof *s->seen);
-    assert_non_null(s->out);
-    assert_non_null(s->seen);
+    say(s, "%s", "");
     broker_init(&s->broker, &limits, 0, 7);
 }
 

@@ -52,7 +52,7 @@ static void fill_status(void *user, struct server_status *out)
 
 /* ---- setup ------------------------------------------------------------------------------------------------------- */
 
-void client_connect(struct fixture *f, int client)
+void door_connect(struct fixture *f, int client)
 {
     struct client *c = &f->clients[client];
     char address[32];
@@ -69,7 +69,7 @@ void client_connect(struct fixture *f, int client)
     assert_ptr_equal(session_user(c->session), c);
 }
 
-void client_close(struct fixture *f, int client)
+void door_close(struct fixture *f, int client)
 {
     struct client *c = &f->clients[client];
 
@@ -83,7 +83,7 @@ void client_close(struct fixture *f, int client)
     decoder_free(c->reader);
 }
 
-int native_setup(void **state)
+int door_setup(void **state)
 {
     const struct native_host host = {NULL, kill_session, options_changed, fill_status};
     struct fixture *f = calloc(1, sizeof *f);
@@ -98,17 +98,17 @@ int native_setup(void **state)
     assert_true(native_init(&f->door, &f->broker, &f->options, &host));
     f->door.host.user = f;
     for (int client = 0; client < CLIENTS; client++)
-        client_connect(f, client);
+        door_connect(f, client);
     *state = f;
     return 0;
 }
 
-int native_teardown(void **state)
+int door_teardown(void **state)
 {
     struct fixture *f = *state;
 
     for (int client = 0; client < CLIENTS; client++)
-        client_close(f, client);
+        door_close(f, client);
     native_close(&f->door);
     broker_close(&f->broker);
     free(f);
@@ -117,7 +117,7 @@ int native_teardown(void **state)
 
 /* ---- bytes in and out -------------------------------------------------------------------------------------------- */
 
-size_t client_input(struct fixture *f, int client, const void *bytes, size_t count)
+size_t door_input(struct fixture *f, int client, const void *bytes, size_t count)
 {
     uint32_t budget = 1000;
 
@@ -169,7 +169,7 @@ static void read_bytes(struct fixture *f, struct client *c, const uint8_t *bytes
     }
 }
 
-void client_write(struct fixture *f, int client, size_t bytes)
+void door_write(struct fixture *f, int client, size_t bytes)
 {
     struct client *c = &f->clients[client];
     struct iovec iov[64];
@@ -199,37 +199,38 @@ static void touched(void *user, struct session *session)
     c->touched_count++;
 }
 
-void turn(struct fixture *f)
+void door_turn(struct fixture *f)
 {
     bool more = true;
 
-    while (more) {
+    for (int turns = 0; more; turns++) {
+        assert_true(turns < 10000);
         more = broker_turn(&f->broker, f->now_ms);
         native_effects(&f->door, f->now_ms, touched, f);
         broker_effects_done(&f->broker);
         for (int client = 0; client < CLIENTS; client++) {
             if (f->clients[client].session != NULL && !f->clients[client].stuck)
-                client_write(f, client, SIZE_MAX);
+                door_write(f, client, SIZE_MAX);
         }
         more = more || broker_next_ms(&f->broker) <= f->now_ms;
     }
 }
 
-void wait_ms(struct fixture *f, int64_t ms)
+void door_wait_ms(struct fixture *f, int64_t ms)
 {
     f->now_ms += ms;
-    turn(f);
+    door_turn(f);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-static void send(struct fixture *f, int client, const struct buffer *request)
+static void offer(struct fixture *f, int client, const struct buffer *request)
 {
     assert_false(request->failed);
-    assert_int_equal(client_input(f, client, request->data, request->bytes), request->bytes);
+    assert_int_equal(door_input(f, client, request->data, request->bytes), request->bytes);
 }
 
-uint32_t ask(struct fixture *f, int client, const char *method, const char *params)
+uint32_t door_ask(struct fixture *f, int client, const char *method, const char *params)
 {
     struct buffer request;
 
@@ -239,12 +240,12 @@ uint32_t ask(struct fixture *f, int client, const char *method, const char *para
     encode_uint(&request, ++f->last_msgid);
     encode_text(&request, method);
     wire_encode(&request, params, &f->names);
-    send(f, client, &request);
+    offer(f, client, &request);
     buffer_close(&request);
     return f->last_msgid;
 }
 
-void notify(struct fixture *f, int client, const char *method, const char *params)
+void door_notify(struct fixture *f, int client, const char *method, const char *params)
 {
     struct buffer request;
 
@@ -253,7 +254,7 @@ void notify(struct fixture *f, int client, const char *method, const char *param
     encode_uint(&request, 2);
     encode_text(&request, method);
     wire_encode(&request, params, &f->names);
-    send(f, client, &request);
+    offer(f, client, &request);
     buffer_close(&request);
 }
 
@@ -267,7 +268,7 @@ static const char *text_of(struct fixture *f, const uint8_t *text, size_t bytes)
     return f->text;
 }
 
-const char *answer(struct fixture *f, int client, uint32_t msgid)
+const char *door_answer(struct fixture *f, int client, uint32_t msgid)
 {
     struct buffer *answers = &f->clients[client].answers;
     char head[16];
@@ -289,15 +290,15 @@ const char *answer(struct fixture *f, int client, uint32_t msgid)
     return "";
 }
 
-const char *call(struct fixture *f, int client, const char *method, const char *params)
+const char *door_call(struct fixture *f, int client, const char *method, const char *params)
 {
-    const uint32_t msgid = ask(f, client, method, params);
+    const uint32_t msgid = door_ask(f, client, method, params);
 
-    turn(f);
-    return answer(f, client, msgid);
+    door_turn(f);
+    return door_answer(f, client, msgid);
 }
 
-const char *pushed(struct fixture *f, int client)
+const char *door_pushed(struct fixture *f, int client)
 {
     struct buffer *text = &f->clients[client].pushed;
 

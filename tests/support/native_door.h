@@ -44,41 +44,41 @@ struct fixture {
 };
 
 /* cmocka's setup and teardown: *state is the fixture. All clients are connected. Teardown checks that no memory is left. */
-int native_setup(void **state);
-int native_teardown(void **state);
+int door_setup(void **state);
+int door_teardown(void **state);
 
 /* The clients (re)connect or go. */
-void client_connect(struct fixture *f, int client);
-void client_close(struct fixture *f, int client);
+void door_connect(struct fixture *f, int client);
+void door_close(struct fixture *f, int client);
 
 /* Offers bytes to a client's session, with a budget of 1000 requests. Returns how many were taken. */
-size_t client_input(struct fixture *f, int client, const void *bytes, size_t count);
+size_t door_input(struct fixture *f, int client, const void *bytes, size_t count);
 
 /* Writes up to `bytes` pending bytes of the client's output; the client reads them. */
-void client_write(struct fixture *f, int client, size_t bytes);
+void door_write(struct fixture *f, int client, size_t bytes);
 
 /* A turn of the broker, the door's effects, and the writes. */
-void turn(struct fixture *f);
+void door_turn(struct fixture *f);
 
 /* The same after `ms` have gone by. */
-void wait_ms(struct fixture *f, int64_t ms);
+void door_wait_ms(struct fixture *f, int64_t ms);
 
 /* Sends a request, [0, msgid, method, params]; returns its msgid. No turn. */
-uint32_t ask(struct fixture *f, int client, const char *method, const char *params);
+uint32_t door_ask(struct fixture *f, int client, const char *method, const char *params);
 
 /* Sends a notification. No turn. */
-void notify(struct fixture *f, int client, const char *method, const char *params);
+void door_notify(struct fixture *f, int client, const char *method, const char *params);
 
 /* The text of the answer to a request: a result, or "! " and an error, or "" if there is none yet. */
-const char *answer(struct fixture *f, int client, uint32_t msgid);
+const char *door_answer(struct fixture *f, int client, uint32_t msgid);
 
-/* ask(), turn(), answer(). */
-const char *call(struct fixture *f, int client, const char *method, const char *params);
+/* door_ask(), door_turn(), door_answer(). */
+const char *door_call(struct fixture *f, int client, const char *method, const char *params);
 
 /* What has been pushed since the last time: "deliver [1, [[R1, 1, 1, b'a']]]\n". */
-const char *pushed(struct fixture *f, int client);
+const char *door_pushed(struct fixture *f, int client);
 
-/* Asserts what call() returns. */
-#define check(f, client, method, params, expected) assert_string_equal(call(f, client, method, params), expected)
+/* Asserts what door_call() returns. */
+#define check(f, client, method, params, expected) assert_string_equal(door_call(f, client, method, params), expected)
 
 #endif

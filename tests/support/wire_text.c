@@ -187,11 +187,15 @@ static void print_number(struct buffer *out, uint64_t number, struct wire_names 
 
 static void print_text(struct buffer *out, const struct decoder *d, const struct node *n)
 {
-    const char *text = (const char *)decoder_bytes(d, n);
     uint32_t same = 0;
 
     if (n->type == NODE_BIN)
         put(out, "b");
+    if (n->flags & NODE_SKIPPED) {
+        put(out, "<%" PRIu32 " bytes>", n->count);
+        return;
+    }
+    const char *text = (const char *)decoder_bytes(d, n);
     while (same < n->count && text[same] == text[0])
         same++;
     if (same == n->count && same > 16) {

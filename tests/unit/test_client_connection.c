@@ -8,7 +8,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -802,6 +802,7 @@ static void a_request_that_the_server_would_end_the_connection_for_is_not_sent(v
     assert_non_null(strstr(ringmq_error_text(conn), "max_request_bytes"));
     assert_int_equal(ringmq_output_bytes(conn), 0);
     assert_int_equal(ringmq_in_flight(conn), 0);
+    peer.next_token++; /* that of the request that was not sent */
     peer_answers(&peer, "\"pong\"");
     assert_int_equal(ringmq_ping(conn, 0), RINGMQ_OK);
     assert_string_equal(peer_hears_call(&peer), "\"ping\", []");
