@@ -29,16 +29,15 @@ bench_src    := $(wildcard benchmarks/*.c)
 
 # A test is a program of its own; what else lies beside it is shared by all of them.
 test_src      := $(wildcard $(foreach d,unit sim model,tests/$(d)/test_*.c))
-support_src   := $(filter-out $(test_src),$(wildcard $(foreach d,support unit sim model,tests/$(d)/*.c)))
 fuzz_src      := $(wildcard tests/fuzz/fuzz_*.c)
-fuzz_support  := $(filter-out $(fuzz_src),$(wildcard tests/fuzz/*.c))
+support_src   := $(filter-out $(test_src) $(fuzz_src),$(wildcard $(foreach d,support unit sim model fuzz,tests/$(d)/*.c)))
 
 objects = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 library_obj := $(call objects,$(client_src) $(protocol_src))
 tested_obj  := $(call objects,$(filter-out server/main.c,$(server_src))) $(library_obj)
 all_obj     := $(call objects,$(protocol_src) $(server_src) $(client_src) $(cli_src) $(bench_src) \
-                 $(test_src) $(support_src) $(fuzz_src) $(fuzz_support))
+                 $(test_src) $(fuzz_src) $(support_src))
 
 programs  := $(addprefix $(OUT)/,$(if $(filter server/main.c,$(server_src)),ringmq-server) \
                $(if $(cli_src),ringmq-cli) $(if $(bench_src),ringmq-bench))
@@ -52,7 +51,7 @@ fuzzers   := $(patsubst %.c,$(OUT)/%,$(fuzz_src))
 # with pkg-config finding everything.
 goals    := $(or $(MAKECMDGOALS),all)
 builds   := $(filter-out check fuzz fmt fmt-check layers uninstall deps clean help,$(goals))
-packages := $(if $(builds),build) $(if $(filter test test-programs,$(goals)),test)
+packages := $(if $(builds),build) $(if $(filter test test-programs fuzz-programs,$(goals)),test)
 ifneq ($(DEPS),no)
 include $(patsubst %,$(OUT)/packages-%.mk,$(packages))
 endif
@@ -116,17 +115,17 @@ $(OUT)/libringmq.a: $(library_obj) $(OUT)/files
 	$(call say,AR,$@)
 	$(Q)$(CC) -r -nostdlib -o $(OUT)/ringmq.o $(filter %.o,$^)
 	$(Q)objcopy --wildcard --keep-global-symbol='ringmq_*' $(OUT)/ringmq.o
-	$(Q)rm -f $@ && $(AR) rcs $@ $(OUT)/ringmq.o
+	$(Q)rm -f $@ && $(AR) qcs $@ $(OUT)/ringmq.o
 
-# Everything but the programs' own files, for the tests to link with.
-$(OUT)/tested.a: $(tested_obj) $(OUT)/files
-	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+# Everything that tests share: what is tested, and their own support.
+$(OUT)/tested.a: $(tested_obj) $(call objects,$(support_src)) $(OUT)/files
+	$(Q)rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
 
-$(tests): $(OUT)/%: $(OUT)/obj/%.o $(call objects,$(support_src)) $(OUT)/tested.a $(OUT)/files
+$(tests): $(OUT)/%: $(OUT)/obj/%.o $(OUT)/tested.a $(OUT)/files
 	$(call say,LD,$@)
 	$(ld) $(cmocka_libs) -lev -lm $(msgpack_libs)
 
-$(fuzzers): $(OUT)/%: $(OUT)/obj/%.o $(call objects,$(fuzz_support) $(support_src)) $(OUT)/tested.a $(OUT)/files
+$(fuzzers): $(OUT)/%: $(OUT)/obj/%.o $(OUT)/tested.a $(OUT)/files
 	$(call say,LD,$@)
 	$(ld) -fsanitize=fuzzer $(cmocka_libs) -lev -lm $(msgpack_libs)
 

@@ -18,6 +18,7 @@ struct bench_options {
     uint32_t size;      /* bytes of a body, at least BENCH_STAMP_BYTES */
     uint32_t batch;     /* messages a publish */
     uint32_t window;    /* unconfirmed messages of one producer */
+    uint32_t backlog;   /* messages of one producer that have not been received yet */
     uint32_t prefetch;
     uint32_t ack;       /* receipts an ack */
     bool multiple;      /* one receipt an ack, with `multiple` */

@@ -105,7 +105,8 @@ static uint64_t intended_ns(const struct load *l, const struct producer *p)
 
 static bool producer_may_send(const struct load *l, const struct producer *p)
 {
-    bool room = p->ledger.sent - p->ledger.confirmed + l->o->batch <= l->o->window;
+    bool room = p->ledger.sent - p->ledger.confirmed + l->o->batch <= l->o->window &&
+                p->ledger.sent - p->ledger.received + l->o->batch <= l->o->backlog;
     return l->publishing && room && intended_ns(l, p) <= l->now_ns && buffer_pending(&p->wire.out) < WIRE_OUT_BYTES;
 }
 

@@ -18,15 +18,16 @@ static const char usage[] =
     "      --producers N      connections that publish (1)   --ack N        receipts an ack (100)\n"
     "      --consumers N      connections that consume (1)   --multiple     ack with one receipt and `multiple`\n"
     "      --duration SEC     how long to publish (5)        --rate N       messages a second; latency from the intended time\n"
+    "      --backlog N        a producer waits while so many of its messages have not been received (20000)\n"
     "      --floor            no server: the same bytes through a bare relay, for comparison\n"
     "      --json             the report as one JSON object  --help, --version\n";
 
-enum { QUEUE = 256, PRODUCERS, CONSUMERS, SIZE, BATCH, WINDOW, PREFETCH, ACK, MULTIPLE, DURATION, RATE, FLOOR, JSON, HELP, VERSION };
+enum { QUEUE = 256, PRODUCERS, CONSUMERS, SIZE, BATCH, WINDOW, BACKLOG, PREFETCH, ACK, MULTIPLE, DURATION, RATE, FLOOR, JSON, HELP, VERSION };
 
 static const struct option long_options[] = {
     {"host", 1, NULL, 'h'},         {"port", 1, NULL, 'p'},         {"socket", 1, NULL, 's'},     {"queue", 1, NULL, QUEUE},
     {"producers", 1, NULL, PRODUCERS}, {"consumers", 1, NULL, CONSUMERS}, {"size", 1, NULL, SIZE}, {"batch", 1, NULL, BATCH},
-    {"window", 1, NULL, WINDOW},    {"prefetch", 1, NULL, PREFETCH}, {"ack", 1, NULL, ACK},       {"multiple", 0, NULL, MULTIPLE},
+    {"window", 1, NULL, WINDOW},    {"backlog", 1, NULL, BACKLOG},    {"prefetch", 1, NULL, PREFETCH}, {"ack", 1, NULL, ACK},       {"multiple", 0, NULL, MULTIPLE},
     {"duration", 1, NULL, DURATION}, {"rate", 1, NULL, RATE},       {"floor", 0, NULL, FLOOR},    {"json", 0, NULL, JSON},
     {"help", 0, NULL, HELP},        {"version", 0, NULL, VERSION},  {0},
 };
@@ -66,6 +67,7 @@ static void set(struct bench_options *o, int option, const char *text)
     case SIZE: o->size = count("size", text, BENCH_STAMP_BYTES, 1u << 24); break;
     case BATCH: o->batch = count("batch", text, 1, 100000); break;
     case WINDOW: o->window = count("window", text, 1, 1u << 24); break;
+    case BACKLOG: o->backlog = count("backlog", text, 1, UINT32_MAX); break;
     case PREFETCH: o->prefetch = count("prefetch", text, 1, 1000000); break;
     case ACK: o->ack = count("ack", text, 1, 100000); break;
     case MULTIPLE: o->multiple = true; break;
@@ -87,6 +89,8 @@ static void parse(struct bench_options *o, int argc, char **argv)
         set(o, '?', NULL);
     if (o->window < o->batch)
         o->window = o->batch;
+    if (o->backlog < o->batch)
+        o->backlog = o->batch;
     if (o->ack > o->prefetch)
         o->ack = o->prefetch;
 }
@@ -136,7 +140,7 @@ int main(int argc, char **argv)
 {
     struct bench_options options = {
         .host = "127.0.0.1", .port = "7464", .queue = "ringmq-bench", .producers = 1, .consumers = 1, .size = 128,
-        .batch = 100, .window = 10000, .prefetch = 10000, .ack = 100, .seconds = 5,
+        .batch = 100, .window = 10000, .backlog = 20000, .prefetch = 10000, .ack = 100, .seconds = 5,
     };
     static struct bench_result result;
     parse(&options, argc, argv);

@@ -16,6 +16,9 @@
 
 #define MAX_VALUE_BYTES ((uint64_t)1 << 30)
 
+/* Reads of one connection before the others have their go. */
+#define MAX_READS 16
+
 static int fail(const char *what)
 {
     fprintf(stderr, "ringmq-bench: %s: %s\n", what, strerror(errno));
@@ -107,18 +110,11 @@ int wire_write(struct wire *w)
     return w->out.failed ? fail("memory") : 0;
 }
 
-int wire_read(struct wire *w, int (*handle)(void *user, struct wire *w), void *user)
+static int decode(struct wire *w, size_t bytes, int (*handle)(void *user, struct wire *w), void *user)
 {
-    ssize_t n = recv(w->fd, w->in, WIRE_IN_BYTES, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    if (n <= 0) {
-        errno = n == 0 ? ECONNRESET : errno;
-        return fail("the server closed the connection");
-    }
     size_t at = 0, used;
-    while (at < (size_t)n) {
-        enum decoder_result result = decoder_feed(w->decoder, w->in + at, (size_t)n - at, &used);
+    while (at < bytes) {
+        enum decoder_result result = decoder_feed(w->decoder, w->in + at, bytes - at, &used);
         at += used;
         if (result == DECODER_NEED_MORE)
             break;
@@ -127,6 +123,24 @@ int wire_read(struct wire *w, int (*handle)(void *user, struct wire *w), void *u
         if (handle(user, w) < 0)
             return -1;
         decoder_next(w->decoder);
+    }
+    return 0;
+}
+
+int wire_read(struct wire *w, int (*handle)(void *user, struct wire *w), void *user)
+{
+    for (int reads = 0; reads < MAX_READS; reads++) {
+        ssize_t n = recv(w->fd, w->in, WIRE_IN_BYTES, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return 0;
+        if (n <= 0) {
+            errno = n == 0 ? ECONNRESET : errno;
+            return fail("the server closed the connection");
+        }
+        if (decode(w, (size_t)n, handle, user) < 0)
+            return -1;
+        if ((size_t)n < WIRE_IN_BYTES)
+            return 0;
     }
     return 0;
 }

@@ -2,8 +2,8 @@
  * buffer: bytes on their way out. One contiguous growing area, plus *splices*: large bodies that are not copied but
  * referenced at a position between the copied bytes. The socket side turns it into an iovec.
  *
- * The happy path: reserve room once for what comes, store into it, write all of it, reset. If memory runs out the buffer
- * turns `failed`, further bytes are dropped, and its owner must end the connection: half an answer can't be sent.
+ * The happy path: reserve room once for what comes, store into it, write all of it, reset. If memory runs out the
+ * buffer turns `failed`, further bytes are dropped, and its owner must end the connection: half an answer can't be sent.
  *
  * Ownership: the buffer owns its area; of a splice it owns one reference to `owner`, given back through `release_cb`.
  */
@@ -70,8 +70,8 @@ size_t buffer_pending(const struct buffer *b);
 int buffer_iovec(const struct buffer *b, struct iovec *iov, int max);
 
 /*
- * Takes the first `bytes` pending bytes as sent; at most buffer_pending(). The buffer is empty again once all is consumed;
- * `failed` stays. Positions counted from `data` may move.
+ * Takes the first `bytes` pending bytes as sent; at most buffer_pending(). The buffer is empty again once all is
+ * consumed; `failed` stays. Positions counted from `data` may move.
  */
 void buffer_consume(struct buffer *b, size_t bytes);
 

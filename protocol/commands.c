@@ -24,8 +24,8 @@ const struct command *command_row(enum command_id id)
 }
 
 /*
- * Each case holds the whole list, of which the compiler keeps the methods of that length: a jump and at most a handful of
- * comparisons of constant length, without a second list to keep in order.
+ * Each case holds the whole list, of which the compiler keeps the methods of that length: a jump and at most a handful
+ * of comparisons of constant length, without a second list to keep in order.
  */
 enum command_id command_find(const char *name, size_t bytes)
 {

@@ -1,27 +1,27 @@
 /*
  * How the decoder works
  *
- * msgpack-c's parsing template, instantiated below, is a state machine that can stop behind any item and go on later. Its
- * callbacks append nodes to one array; it keeps its open containers on a stack of LIMIT_DEPTH and refuses one more. It
- * calls back for a str, bin or ext only once all of its bytes lie behind each other.
+ * msgpack-c's parsing template, instantiated below, is a state machine that can stop behind any item and go on later.
+ * Its callbacks append nodes to one array; it keeps its open containers on a stack of LIMIT_DEPTH and refuses one more.
+ * It calls back for a str, bin or ext only once all of its bytes lie behind each other.
  *
- * The happy path: a value begins and ends within the caller's input. It is parsed where it lies, and nothing is copied.
+ * The happy path: a value begins and ends within the caller's input. It is parsed where it lies; nothing is copied.
  *
  * If the input ends first, the value's bytes so far are copied to `held`, and parsing continues there. Further input is
  * appended in two ways. When the parser waits for a known number of bytes (of a number, a header, a text), exactly
  * these are appended. Between items nobody knows how far the value goes on, so a step of input is appended and parsed,
- * and what the parser did not come to use is given back. Hence nothing beyond the value's end is ever taken, and between
- * two calls `held` ends where the parser stands, but for the first bytes of one item.
+ * and what the parser did not come to use is given back. Hence nothing beyond the value's end is ever taken, and
+ * between two calls `held` ends where the parser stands, but for the first bytes of one item.
  *
- * A text longer than LIMIT_INLINE_BYTES that the parser waits for does not enter `held`. It becomes the *body*: its bytes
- * go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template is told that it had
- * been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
+ * A text longer than LIMIT_INLINE_BYTES that the parser waits for does not enter `held`. It becomes the *body*: its
+ * bytes go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template is told that
+ * it had been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
  *
  * What can fail
- *   claims    A container's elements are at least a byte each. least_bytes adds up what all headers so far make certain,
- *             and a header that lifts it above max_value_bytes is refused. An item that the parser waits for and whose end
- *             lies beyond max_value_bytes is refused before its bytes are kept. The parser never sees more bytes than
- *             that. None of this depends on how the input was cut.
+ *   claims    A container's elements are at least a byte each. least_bytes adds up what the headers so far make certain,
+ *             and a header that lifts it above max_value_bytes is refused. An item that the parser waits for and whose
+ *             end lies beyond max_value_bytes is refused before its bytes are kept. The parser never sees more bytes
+ *             than that. None of this depends on how the input was cut.
  *   memory    An array that can't grow refuses the value. Everything stays reachable from the decoder, so that
  *             decoder_free() leaks nothing.
  *
@@ -49,7 +49,7 @@
 #define FIRST_STEP_BYTES 1024
 #define LAST_STEP_BYTES  65536
 
-/* --- the parser: parser_init(), parser_execute(), struct parser_context ---------------------------------------------- */
+/* --- the parser: parser_init(), parser_execute(), struct parser_context ------------------------------------------- */
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -68,7 +68,7 @@
 #include <msgpack/unpack_template.h>
 #pragma GCC diagnostic pop
 
-/* --- the decoder ------------------------------------------------------------------------------------------------------ */
+/* --- the decoder -------------------------------------------------------------------------------------------------- */
 
 /* The text that is streamed or skipped just now. */
 struct body {
@@ -213,7 +213,7 @@ void decoder_next(struct decoder *d)
     begin_value(impl);
 }
 
-/* --- feeding ---------------------------------------------------------------------------------------------------------- */
+/* --- feeding ------------------------------------------------------------------------------------------------------ */
 
 static enum decoder_result end_refused(struct decoder_impl *impl, enum decoder_refusal refusal)
 {
@@ -354,8 +354,8 @@ static size_t fill_body(struct body *body, const uint8_t *input, size_t left)
 }
 
 /*
- * Bytes of input to append next: what is missing of the item that the parser waits for, or between items a step, but none
- * beyond max_value_bytes.
+ * Bytes of input to append next: what is missing of the item that the parser waits for, or between items a step, but
+ * none beyond max_value_bytes.
  */
 static size_t next_part(const struct decoder_impl *impl, size_t step_bytes)
 {

@@ -1,6 +1,6 @@
 /*
- * recorder: the callbacks of msgpack-c's parsing template, for decoder.c alone. What the parser finds becomes nodes in one
- * array; nothing else is allocated. A callback returns RECORD_FAILED to end the parse, and `refusal` says why.
+ * recorder: the callbacks of msgpack-c's parsing template, for decoder.c alone. What the parser finds becomes nodes in
+ * one array; nothing else is allocated. A callback returns RECORD_FAILED to end the parse, and `refusal` says why.
  *
  * The template hands the "object" of a container, here its node's index, to the callback of each finished element.
  */
@@ -43,7 +43,7 @@ static int refuse(struct recorder *r, enum decoder_refusal refusal)
 }
 
 /* False if the array does not grow: LIMIT_NODES is reached, or there is no memory (refusal says so). */
-static inline __attribute__((noinline)) bool grow_nodes(struct recorder *r)
+static inline __attribute__((cold)) bool grow_nodes(struct recorder *r)
 {
     if (r->cap == LIMIT_NODES) {
         r->too_many = true;

@@ -106,7 +106,8 @@ size_t message_cost(const struct publication *p)
     size_t bytes = sizeof(struct message) + publication_extras(p);
     if (!publication_shares(p))
         return pool_size(bytes + p->body.bytes);
-    return pool_size(bytes + sizeof(struct body *)) + pool_size(sizeof(struct body) + p->body.bytes);
+    size_t body = p->shared ? 0 : pool_size(sizeof(struct body) + p->body.bytes);
+    return pool_size(bytes + sizeof(struct body *)) + body;
 }
 
 /* A reference to the publication's body, which is shared from now on; NULL when out of memory. */

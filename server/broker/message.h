@@ -91,7 +91,7 @@ struct body *body_new(struct pool *pool, uint32_t bytes);
 struct body *body_ref(struct body *body);
 void body_unref(struct body *body);
 
-/* Bytes of pool that a message made of `p` will take, its shared body included. */
+/* Bytes of pool that a message made of `p` will take; a body that is shared already takes no more. */
 size_t message_cost(const struct publication *p);
 
 /*

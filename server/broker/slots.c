@@ -11,6 +11,9 @@
 /* Blocks are freed while more free slots than this, and more than are in use, remain. */
 #define FREE_SLOTS_KEPT (4 * SLOTS_BLOCK)
 
+/* How many blocks are looked at, whenever one becomes empty, for another to free. */
+#define BLOCKS_LOOKED_AT 64
+
 struct slots_block {
     uint32_t used;    /* slots in use */
     uint32_t retired; /* slots without a generation left */
@@ -101,23 +104,31 @@ static uint32_t vacant_block(const struct slots *slots)
     return number;
 }
 
-/* All indexes are retired or in use: go on with the next run number, under which every index is fresh again. */
-static void next_run(struct slots *slots)
+/*
+ * All indexes are retired or in use: go on with the next run number, under which those not in memory are fresh again.
+ * False if there are none, and then the number is not used up.
+ */
+static bool next_run(struct slots *slots)
 {
-    slots->run = (slots->run + 1) & RUN_MASK;
-    for (uint32_t i = 0; i < slots->table_count; i++)
-        if (!slots->table[i].block)
+    bool fresh = false;
+    for (uint32_t i = 0; i < slots->table_count; i++) {
+        if (!slots->table[i].block) {
             slots->table[i].generation = 0;
+            fresh = true;
+        }
+    }
+    if (fresh)
+        slots->run = (slots->run + 1) & RUN_MASK;
+    return fresh;
 }
 
 static bool block_add(struct slots *slots)
 {
     uint32_t number = vacant_block(slots);
     if (number == slots->index_limit / SLOTS_BLOCK) {
-        next_run(slots);
-        number = vacant_block(slots);
-        if (number == slots->index_limit / SLOTS_BLOCK)
+        if (!next_run(slots))
             return false;
+        number = vacant_block(slots);
     }
     if (number == slots->table_cap && !table_grow(slots))
         return false;
@@ -153,11 +164,33 @@ static void block_free(struct slots *slots, uint32_t number)
     pool_give(slots->pool, block, sizeof *block);
 }
 
+/* True if more slots are free than are worth keeping, by a whole block. */
+static bool surplus(const struct slots *slots)
+{
+    return slots->free_count > FREE_SLOTS_KEPT && slots->free_count > slots->used_count &&
+           slots->free_count - SLOTS_BLOCK >= slots->reserved;
+}
+
+/* Frees a block that became empty when it was not yet one too many; looks at a few only. */
+static void free_another(struct slots *slots)
+{
+    for (unsigned looked = 0; looked < BLOCKS_LOOKED_AT && surplus(slots); looked++) {
+        uint32_t number = slots->search_next < slots->table_count ? slots->search_next : 0;
+        struct slots_block *block = slots->table[number].block;
+        slots->search_next = number + 1;
+        if (block && block->used == 0 && block->retired == 0) {
+            block_free(slots, number);
+            return;
+        }
+    }
+}
+
 bool slots_reserve(struct slots *slots, uint32_t count)
 {
     while (slots->free_count < count)
         if (!block_add(slots))
             return false;
+    slots->reserved = count;
     return true;
 }
 
@@ -174,6 +207,7 @@ uint32_t slots_take(struct slots *slots)
         slots->newest_free = SLOT_NONE;
     slots->free_count--;
     slots->used_count++;
+    slots->reserved -= slots->reserved > 0;
     slots->table[index / SLOTS_BLOCK].block->used++;
     slot->prev = slot->next = SLOT_NONE;
     return index;
@@ -194,10 +228,12 @@ void slots_give(struct slots *slots, uint32_t index)
         free_list_append(slots, index);
     else
         block->retired++;
+    if (block->used > 0)
+        return;
     bool spent = block->retired == SLOTS_BLOCK;
-    bool surplus = block->retired == 0 && slots->free_count > FREE_SLOTS_KEPT && slots->free_count > slots->used_count;
-    if (block->used == 0 && (spent || surplus))
+    if (spent || (block->retired == 0 && surplus(slots)))
         block_free(slots, number);
+    free_another(slots);
 }
 
 bool slots_exhausted(const struct slots *slots, uint32_t index)

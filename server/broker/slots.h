@@ -65,6 +65,8 @@ struct slots {
     uint32_t table_count, table_cap;
     uint32_t oldest_free, newest_free; /* free slots, a list through prev and next */
     uint32_t free_count, used_count;
+    uint32_t reserved;    /* slots of the latest reservation not yet taken: no block is freed at their expense */
+    uint32_t search_next; /* block number at which the search for one more to free goes on */
     uint32_t index_limit; /* number of indexes; below 2^24 only in tests */
     uint32_t run;
 };
@@ -76,7 +78,7 @@ void slots_close(struct slots *slots);
 /* A slot that belongs to nothing yet, or SLOT_NONE when out of memory or of indexes. */
 uint32_t slots_take(struct slots *slots);
 
-/* Makes sure that the next `count` slots_take() succeed. */
+/* Makes sure that the next `count` slots_take() succeed, whatever is given back meanwhile. Replaces the last reservation. */
 bool slots_reserve(struct slots *slots, uint32_t count);
 
 /* Gives a slot back. Its timer must not be armed. Its receipt is dead. */

@@ -90,6 +90,7 @@ int door_setup(void **state)
 
     assert_non_null(f);
     f->now_ms = 1000000;
+    log_set_level(LOG_LEVEL_WARN);
     options_init(&f->options);
     f->options.max_memory = 256 * OPTION_MB;
     set_limits(f);

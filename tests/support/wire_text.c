@@ -172,7 +172,7 @@ static void print_number(struct buffer *out, uint64_t number, struct wire_names 
 {
     uint32_t i = 0;
 
-    if (number < 1 << 24) {
+    if (number < (uint64_t)1 << 40) {
         put(out, "%" PRIu64, number);
         return;
     }

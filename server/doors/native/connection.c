@@ -133,7 +133,7 @@ static uint64_t inflight_count(const struct session *session)
     return count;
 }
 
-static void encode_client(struct request *r, const struct session *session)
+static void encode_client(struct request *r, const struct session *session, size_t output_bytes)
 {
     struct buffer *out = r->out;
     const struct {
@@ -145,7 +145,7 @@ static void encode_client(struct request *r, const struct session *session)
         {"waiters", session->peer.waiter_count},
         {"inflight", inflight_count(session)},
         {"requests", session->request_count},
-        {"output_bytes", buffer_pending(session->out)},
+        {"output_bytes", output_bytes},
     };
     const uint32_t number_count = sizeof numbers / sizeof numbers[0];
 
@@ -166,6 +166,8 @@ static void encode_client(struct request *r, const struct session *session)
 
 void handle_client_list(struct request *r)
 {
+    /* The client that asks has not been answered yet: this answer is not part of what it has to read. */
+    const size_t own_bytes = buffer_pending(r->session->out);
     uint32_t count = 0;
 
     for (const struct session *s = r->door->sessions; s != NULL; s = s->next)
@@ -175,7 +177,7 @@ void handle_client_list(struct request *r)
     encode_text(r->out, "clients");
     encode_array(r->out, count);
     for (const struct session *s = r->door->sessions; s != NULL; s = s->next)
-        encode_client(r, s);
+        encode_client(r, s, s == r->session ? own_bytes : buffer_pending(s->out));
 }
 
 void handle_client_kill(struct request *r)
