@@ -121,8 +121,8 @@ int buffer_iovec(const struct buffer *b, struct iovec *iov, int max)
 }
 
 /*
- * A connection that always has something pending never drains its buffer, which must not grow for ever. So the sent part
- * is cut off once it is no smaller than the rest: a byte is moved at most once for each byte sent.
+ * A connection that always has something pending never drains its buffer, which must not grow for ever. So the sent
+ * part is cut off once it is no smaller than the rest: a byte is moved at most once for each byte sent.
  */
 static void cut_sent(struct buffer *b)
 {

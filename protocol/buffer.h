@@ -3,7 +3,7 @@
  * referenced at a position between the copied bytes. The socket side turns it into an iovec.
  *
  * The happy path: reserve room once for what comes, store into it, write all of it, reset. If memory runs out the
- * buffer turns `failed`, further bytes are dropped, and its owner must end the connection: half an answer can't be sent.
+ * buffer turns `failed`, further bytes are dropped, and its owner must end the connection: half an answer is of no use.
  *
  * Ownership: the buffer owns its area; of a splice it owns one reference to `owner`, given back through `release_cb`.
  */

@@ -14,8 +14,8 @@
  * between two calls `held` ends where the parser stands, but for the first bytes of one item.
  *
  * A text longer than LIMIT_INLINE_BYTES that the parser waits for does not enter `held`. It becomes the *body*: its
- * bytes go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template is told that
- * it had been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
+ * bytes go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template is told
+ * that it had been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
  *
  * What can fail
  *   claims    A container's elements are at least a byte each. least_bytes adds up what the headers so far make certain,
@@ -119,6 +119,7 @@ static void begin_value(struct decoder_impl *impl)
 struct decoder *decoder_new(uint64_t max_value_bytes, const struct decoder_hooks *hooks)
 {
     assert(max_value_bytes > 0 && max_value_bytes <= UINT32_MAX);
+    assert(!hooks || !hooks->stream_begin_cb || hooks->stream_release_cb);
     struct decoder_impl *impl = calloc(1, sizeof *impl);
     if (!impl)
         return NULL;
@@ -354,15 +355,17 @@ static size_t fill_body(struct body *body, const uint8_t *input, size_t left)
 }
 
 /*
- * Bytes of input to append next: what is missing of the item that the parser waits for, or between items a step, but
- * none beyond max_value_bytes.
+ * How much of `left` bytes of input to append next: what is missing of the item that the parser waits for, or between
+ * items a step, but none beyond max_value_bytes.
  */
-static size_t next_part(const struct decoder_impl *impl, size_t step_bytes)
+static size_t next_part(const struct decoder_impl *impl, size_t step_bytes, size_t left)
 {
-    if (impl->parser.cs != MSGPACK_CS_HEADER)
-        return impl->parser.trail - (impl->held_bytes - impl->parsed_bytes);
-    uint64_t room = impl->parser.user.max_bytes - impl->public.value_bytes;
-    return step_bytes < room ? step_bytes : (size_t)room;
+    uint64_t part = impl->parser.trail - (impl->held_bytes - impl->parsed_bytes);
+    if (impl->parser.cs == MSGPACK_CS_HEADER) {
+        uint64_t room = impl->parser.user.max_bytes - impl->public.value_bytes;
+        part = step_bytes < room ? step_bytes : room;
+    }
+    return part < left ? (size_t)part : left;
 }
 
 /* Appends input to `held` and parses it. *used: bytes of it that now belong to the value. */
@@ -393,28 +396,27 @@ static enum decoder_result feed_held(struct decoder_impl *impl, const uint8_t *i
 {
     size_t step_bytes = FIRST_STEP_BYTES;
     for (;;) {
-        enum decoder_result result;
-        size_t left = bytes - *used;
-        size_t part;
-
         if (!impl->body.active) {
             if (wants_too_much(impl))
                 return end_refused(impl, DECODER_VALUE_TOO_LARGE);
             if (wanted_bytes(impl) > LIMIT_INLINE_BYTES && !begin_body(impl))
                 return end_refused(impl, DECODER_NO_MEMORY);
         }
+        size_t left = bytes - *used;
         if (left == 0)
             return DECODER_NEED_MORE;
 
+        enum decoder_result result;
+        size_t part;
         if (impl->body.active) {
             part = fill_body(&impl->body, input + *used, left);
             impl->public.value_bytes += part;
             result = impl->body.done_bytes == impl->body.bytes ? end_body(impl) : DECODER_NEED_MORE;
         } else {
-            part = next_part(impl, step_bytes);
+            size_t next = next_part(impl, step_bytes, left);
             if (impl->parser.cs == MSGPACK_CS_HEADER && step_bytes < LAST_STEP_BYTES)
                 step_bytes *= 2;
-            result = parse_held(impl, input + *used, part < left ? part : left, &part);
+            result = parse_held(impl, input + *used, next, &part);
         }
         *used += part;
         if (result != DECODER_NEED_MORE)

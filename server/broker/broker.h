@@ -203,7 +203,7 @@ struct publish_result {
 
 /*
  * Stores `count` messages; those refused are in b->outcomes: TOO_LARGE, QUEUE_FULL, LIMIT. With `atomic` the first refusal
- * is the call's and nothing is stored. MEMORY_LIMIT and DRAINING are always the call's. Publications may carry a code of
+ * is the call's (b->outcomes then holds it alone) and nothing is stored; QUEUE_FULL then means the batch as a whole. MEMORY_LIMIT and DRAINING are always the call's. Publications may carry a code of
  * their own from the door (a message that was wrong on the wire): `refused[i]` != ERR_NONE makes that its outcome, with
  * which[i]; both arrays may be NULL.
  */

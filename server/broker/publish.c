@@ -146,8 +146,10 @@ static enum error_code check_atomic(struct broker *b, const struct queue *q, con
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (staged[i].code != ERR_NONE)
+        if (staged[i].code != ERR_NONE) {
+            broker_outcome(b, i, staged[i].code, staged[i].which);
             return broker_refuse(b, staged[i].code, staged[i].which);
+        }
         bytes += staged[i].message->body_bytes;
     }
     return fits_together(q, count, bytes) ? ERR_NONE : ERR_QUEUE_FULL;

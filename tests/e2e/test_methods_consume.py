@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from wire import refusal, until
+from wire import pack, refusal, until
 
 
 def info(wire, queue, *names):
@@ -199,6 +199,45 @@ def test_cancel_of_an_unknown_consumer_is_consumer_not_found(wire, other, queue)
     assert refusal(other.call, "cancel", consumer)[0] == "CONSUMER_NOT_FOUND"
 
 
+def test_nothing_is_delivered_before_the_answer_to_consume_or_after_the_answer_to_cancel(wire, queue):
+    """Also if everything is in one write: messages are there, a consumer comes and goes, more messages come."""
+    requests = []
+    for i in range(0, 200, 4):
+        requests += [[0, i, "publish", [queue, ["a", "b"]]], [0, i + 1, "consume", [queue]],
+                     [0, i + 2, "cancel", [i // 4 + 1]], [0, i + 3, "publish", [queue, ["c"]]]]
+    wire.send_bytes(pack(*requests))
+    wire.msgid = 200
+    assert wire.answer(199) == [150, 1] and wire.call("ping") == "pong"
+    for i in range(0, 200, 4):
+        assert wire.answer(i + 1) == i // 4 + 1 and wire.answer(i + 2) is True
+    held = set()
+    for heard in wire.heard:
+        if heard in range(1, 200, 4):
+            held.add(heard // 4 + 1)
+        elif heard in range(2, 200, 4):
+            held.remove(heard // 4 + 1)
+        elif heard == "deliver":
+            assert wire.pushed.pop(0)[1][0] in held
+    assert info(wire, queue, "ready", "inflight", "consumers") == [150, 0, 0]
+
+
+def test_deliveries_stop_with_the_answer_to_cancel(wire, other, queue):
+    """While another connection publishes without a pause."""
+    for round_number in range(20):
+        publishes = [other.send("publish", queue, ["x"] * 10) for _ in range(20)]
+        consumer = wire.call("consume", queue, {"prefetch": 1000})
+        wire.push()
+        cancel = wire.send("cancel", consumer)
+        assert wire.answer(cancel) is True
+        assert wire.quiet()
+        place = wire.heard.index(cancel)
+        assert "deliver" not in wire.heard[place:], round_number
+        wire.pushed.clear()
+        for msgid in publishes:
+            other.answer(msgid)
+    assert info(wire, queue, "ready", "inflight") == [4000, 0]
+
+
 # ---- the end of a connection, a queue ----------------------------------------------------------------------
 
 
@@ -281,6 +320,18 @@ def test_what_was_never_written_goes_back_without_a_counted_attempt(start_server
         assert 0 in attempts, attempts
         assert attempts == sorted(attempts, reverse=True) and max(attempts) <= (1 if ack == "manual" else 0)
         assert messages[-1]["id"] == 12
+
+
+def test_bodies_larger_than_max_output_are_delivered(start_server):
+    """One at a time, as the connection drains; answers of receive too."""
+    server = start_server("--max_output", "64kb")
+    with server.connect() as wire, server.connect() as publisher:
+        publisher.call("queue.create", "q")
+        publisher.call("publish", "q", [b"x" * 300_000] * 6)
+        consumer = wire.call("consume", "q", {"prefetch": 3})
+        assert [len(d[3]) for d in wire.deliveries(consumer, 3)] == [300_000] * 3
+        assert [len(d[3]) for d in wire.call("receive", "q", {"max": 3})] == [300_000] * 3
+        assert wire.call("ping") == "pong"
 
 
 def test_a_consumer_that_does_not_read_is_passed_over(start_server):

@@ -22,7 +22,7 @@ def test_publish_answers_first_id_and_count(wire, queue):
 
 def test_bodies_of_all_kinds_come_back_as_bytes(wire, queue):
     """str and bin, empty, binary and large: a body is bytes."""
-    bodies = ["text", "ümläut", b"", "", bytes(range(256)), b"\xc1" * 3, b"x" * 70_000, "y" * 70_000, b"z" * (1 << 20)]
+    bodies = ["text", "ümläut", b"", bytes(range(256)), b"\xc1\xc1", b"x" * 70_000, "y" * 70_000, b"z" * (1 << 20)]
     assert wire.call("publish", queue, bodies) == [1, len(bodies)]
     got = [delivery[3] for delivery in wire.call("receive", queue, {"max": 100})]
     assert got == [body.encode() if isinstance(body, str) else body for body in bodies]
@@ -224,7 +224,8 @@ def test_atomic_stores_all_or_nothing(wire, new_queue):
     atomic = {"atomic": True}
     assert refusal(wire.call, "publish", queue, ["a", "123456"], atomic)[:2] == ("TOO_LARGE", {"index": 1})
     assert refusal(wire.call, "publish", queue, ["a", 5, "b"], atomic)[0] == "BAD_REQUEST"
-    assert refusal(wire.call, "publish", queue, ["a", ["b", {"x": 1}]], atomic)[:2] == ("BAD_REQUEST", {"index": 1, "key": "x"})
+    unknown_key = refusal(wire.call, "publish", queue, ["a", ["b", {"x": 1}]], atomic)
+    assert unknown_key == ("BAD_REQUEST", {"index": 1, "key": "x"}, False)
     assert refusal(wire.call, "publish", queue, list("abcd"), atomic) == ("QUEUE_FULL", {}, True)
     assert wire.call("queue.info", queue)["total"] == 0
     assert wire.call("publish", queue, list("abc"), atomic) == [1, 3]
@@ -272,6 +273,15 @@ def test_publish_at_the_memory_limit_is_refused_and_acks_make_room(start_server)
         memory = wire.call("server.info", "memory")["memory"]
         assert memory["used_bytes"] <= memory["max_bytes"] == 32 << 20
         assert 150 < stored < 336
+        a, b, c, d = [delivery[0] for delivery in wire.call("receive", "q", {"max": 4})]
+        wire.call("consume", "q", {"prefetch": 0})
+        assert wire.call("nack", [a]) == wire.call("extend", [b], 0) == wire.call("nack", [c], {"delay": 1}) == 1
+        assert wire.call("park", [d]) == wire.call("kick", "q", 1) == 1
+        assert len(wire.call("peek", "q", {"max": 5})["messages"]) == 5
+        assert wire.call("queue.update", "q", {"visibility": 60_000}) is True
+        with server.connect() as newcomer:
+            assert newcomer.call("queue.info", "q")["total"] == stored
+        until(lambda: wire.call("queue.info", "q")["ready"] == stored)
         got = 0
         while deliveries := wire.call("receive", "q", {"max": 100}):
             assert wire.call("ack", [d[0] for d in deliveries]) == len(deliveries)
@@ -288,3 +298,66 @@ def test_large_bodies_in_many_pieces_arrive_whole(wire, queue):
         wire.send_bytes(data[start:start + 50_001])
     assert wire.answer(1) == [1, 4]
     assert [d[3] for d in wire.call("receive", queue, {"max": 9})] == [b"first", body, b"last", body[:70_000]]
+
+
+def slow_publish(server, body):
+    """A connection that has sent all of a publish to q but its last byte, and that byte."""
+    wire = server.connect()
+    data = msgpack.packb([0, 1, "publish", ["q", [body]]])
+    wire.send_bytes(data[:-1])
+    return wire, data[-1:]
+
+
+def test_a_body_under_way_counts_and_is_given_back_when_its_queue_is_deleted(start_server):
+    """It goes straight to its message; when there is no queue for it any more, the publish is QUEUE_NOT_FOUND."""
+    server = start_server()
+    with server.connect() as control:
+        used = lambda: control.call("server.info", "memory")["memory"]["used_bytes"]  # noqa: E731
+        control.call("queue.create", "q")
+        empty = used()
+        wire, rest = slow_publish(server, b"x" * 1_000_000)
+        until(lambda: used() >= empty + 1_000_000)
+        control.call("queue.delete", "q")
+        wire.send_bytes(rest)
+        assert refusal(wire.answer, 1)[0] == "QUEUE_NOT_FOUND"
+        wire.close()
+        until(lambda: used() < empty + 100_000)
+
+
+def test_bodies_under_way_do_not_get_past_the_memory_limit(start_server):
+    """Many connections that each have begun a large body: those that fit are stored, the others refused."""
+    server = start_server("--max_memory", "16mb")
+    with server.connect() as control:
+        control.call("queue.create", "q")
+        wires = [slow_publish(server, b"x" * 1_000_000) for _ in range(40)]
+        for wire, rest in wires:
+            memory = control.call("server.info", "memory")["memory"]
+            assert memory["used_bytes"] <= memory["max_bytes"]
+            wire.send_bytes(rest)
+        outcomes = [wire.outcome(1) for wire, _ in wires]
+        stored = sum(result[1] for error, result in outcomes if not error)
+        assert {error[0] for error, _ in outcomes if error} == {"MEMORY_LIMIT"}
+        assert 8 <= stored <= 16 and control.call("queue.info", "q")["ready"] == stored
+        for wire, _ in wires:
+            wire.close()
+
+
+def test_a_queue_deleted_by_another_connection_is_not_found_at_once(wire, other, new_queue):
+    """Whatever a connection remembers of the queue that it used last."""
+    for _ in range(20):
+        queue = new_queue()
+        assert wire.call("publish", queue, ["a"]) == [1, 1]
+        other.call("queue.delete", queue)
+        assert refusal(wire.call, "publish", queue, ["b"])[0] == "QUEUE_NOT_FOUND"
+        other.call("queue.create", queue)
+        assert wire.call("publish", queue, ["c"]) == [1, 1]
+
+
+def test_deleting_and_creating_a_queue_in_one_write(wire, queue):
+    """Each request meets the queue as the one before it has left it."""
+    steps = [["publish", queue, ["a"]], ["queue.delete", queue], ["publish", queue, ["b"]], ["queue.create", queue],
+             ["publish", queue, ["c", "d"]], ["receive", queue, {"max": 5}]]
+    wire.send_bytes(pack(*([0, i, method, params] for i, (method, *params) in enumerate(steps))))
+    assert [wire.answer(0), wire.answer(1)] == [[1, 1], 1]
+    assert refusal(wire.answer, 2)[0] == "QUEUE_NOT_FOUND"
+    assert wire.answer(4) == [1, 2] and [d[3] for d in wire.answer(5)] == [b"c", b"d"]

@@ -38,13 +38,14 @@ def test_every_attribute_can_be_set_when_a_queue_is_created(wire, new_queue, att
     assert wire.call("queue.info", new_queue(**{attribute: value}))[attribute] == value
 
 
-@pytest.mark.parametrize("attribute, value", [(name, wrong) for name, (_, many) in ATTRIBUTES.items() for wrong in many])
+@pytest.mark.parametrize("attribute, value", [(name, bad) for name, (_, many) in ATTRIBUTES.items() for bad in many])
 def test_every_attribute_has_a_type_and_a_range(wire, queue, attribute, value):
     """Otherwise BAD_REQUEST with its name, in create and update, and nothing is created or changed."""
-    assert refusal(wire.call, "queue.create", "new", {attribute: value})[:2] == ("BAD_REQUEST", {"key": attribute})
+    bad = ("BAD_REQUEST", {"key": attribute}, False)
+    assert refusal(wire.call, "queue.create", "new", {attribute: value}) == bad
     assert refusal(wire.call, "queue.info", "new")[0] == "QUEUE_NOT_FOUND"
     before = wire.call("queue.info", queue)
-    assert refusal(wire.call, "queue.update", queue, {"delay": 7, attribute: value})[:2] == ("BAD_REQUEST", {"key": attribute})
+    assert refusal(wire.call, "queue.update", queue, {"delay": 7, attribute: value}) == bad
     assert wire.call("queue.info", queue) == before
 
 
@@ -234,8 +235,8 @@ def test_info_counts_every_state_and_they_add_up(wire, queue):
     """delayed + ready + inflight + parked = total."""
     fill(wire, queue)
     info = wire.call("queue.info", queue)
-    assert [info[key] for key in ("name", "type", "delayed", "ready", "inflight", "parked", "total", "bytes", "next_id")] == [
-        queue, "standard", 1, 1, 1, 1, 4, 4, 5]
+    assert (info["name"], info["type"], info["next_id"]) == (queue, "standard", 5)
+    assert [info[key] for key in ("delayed", "ready", "inflight", "parked", "total", "bytes")] == [1, 1, 1, 1, 4, 4]
     assert (info["consumers"], info["waiters"], info["paused"]) == (0, 0, False)
 
 
@@ -303,7 +304,8 @@ def test_list_shows_counts(wire, queue):
     """Enough for a table of queues."""
     fill(wire, queue)
     (row,) = wire.call("queue.list", {"prefix": queue, "max": 1})["queues"]
-    assert row["name"] == queue and [row[state] for state in ("delayed", "ready", "inflight", "parked", "total")] == [1, 1, 1, 1, 4]
+    assert row["name"] == queue
+    assert [row[key] for key in ("delayed", "ready", "inflight", "parked", "total")] == [1, 1, 1, 1, 4]
 
 
 @pytest.mark.parametrize("options, refused", [
@@ -320,9 +322,10 @@ def test_list_max_has_a_range(wire, options, refused):
 
 def test_pause_and_resume_may_be_said_twice(wire, queue):
     """Both answer true."""
-    for method, paused in (("queue.pause", True), ("queue.pause", True), ("queue.resume", False), ("queue.resume", False)):
-        assert wire.call(method, queue) is True
-        assert wire.call("queue.info", queue)["paused"] is paused
+    for method, paused in (("queue.pause", True), ("queue.resume", False)):
+        for _ in range(2):
+            assert wire.call(method, queue) is True
+            assert wire.call("queue.info", queue)["paused"] is paused
 
 
 def test_a_paused_queue_stores_and_its_clocks_run(wire, queue):

@@ -14,7 +14,7 @@ def session(request, server):
         session = msgpack_rpc.tcp_session(server.address[0], server.port)
     else:
         session = msgpack_rpc.socket_session(server.socket_path)
-    session.error_wrapper = msgpack_rpc.ErrorResponse  # what is raised for an error answer; Neovim's own class sets it too
+    session.error_wrapper = msgpack_rpc.ErrorResponse  # what to raise for an error answer is the user's choice there
     yield session
     session.close()
 

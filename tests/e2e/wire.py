@@ -1,7 +1,7 @@
 """A small client of the ringmq protocol on Debian's python3-msgpack, written from protocol/PROTOCOL.md alone.
 
-It shares no code with the server, so that a mistake in the server's own encoder or decoder can't hide. It gives tests what a
-polite client has no need of: raw bytes, cut where one likes, and a look at everything that comes back.
+It shares no code with the server, so that a mistake in the server's own encoder or decoder can't hide. It gives tests
+what a polite client has no need of: raw bytes, cut where one likes, and a look at everything that comes back.
 
 Nothing here waits without a deadline.
 """
@@ -13,7 +13,8 @@ import time
 
 import msgpack
 
-DEADLINE = float(os.environ.get("RINGMQ_TEST_DEADLINE", 20))  # seconds until a test gives up; generous, for busy machines
+# Seconds until a test gives up: generous, for sanitizers and busy machines.
+DEADLINE = float(os.environ.get("RINGMQ_TEST_DEADLINE", 20))
 
 
 class ServerError(Exception):
@@ -67,6 +68,7 @@ class Wire:
         self.answers = {}  # msgid: [error, result]
         self.order = []    # msgids in the order of their answers
         self.pushed = []   # [method, params]
+        self.heard = []    # msgids of answers and methods of notifications, in the order in which they came
         self.ended = False
 
     def __enter__(self):
@@ -107,9 +109,11 @@ class Wire:
             assert error is None or result is None, f"an error and a result: {value!r}"
             self.answers[msgid] = [error, result]
             self.order.append(msgid)
+            self.heard.append(msgid)
         else:
             _, method, params = value
             self.pushed.append([method, params])
+            self.heard.append(method)
         return True
 
     def read(self, timeout=None):

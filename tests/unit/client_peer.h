@@ -1,13 +1,13 @@
 /*
- * client_peer: the other end of a client's connection, for tests: a Unix socket that a test reads and writes by hand, in the
- * test's own thread. It has its own MessagePack, written for this, that knows nothing of the library's.
+ * client_peer: the other end of a client's connection, for tests: a Unix socket that a test reads and writes by hand,
+ * in the test's own thread. It has its own MessagePack, written for this, that knows nothing of the library's.
  *
  * Values are written as text, the way the protocol's documents write them:
  *
  *     nil true false 12 -3 0.5 "str" #"bin" [a, b] {"key": value}
  *
- * Blocking calls work because answers may lie in the socket before the call is made: the tokens (msgids) of calls made one
- * after the other are known beforehand, see peer_answers().
+ * Blocking calls work because answers may lie in the socket before the call is made: the tokens (msgids) of calls
+ * made one after the other are known beforehand, see peer_answers().
  */
 #ifndef TESTS_UNIT_CLIENT_PEER_H
 #define TESTS_UNIT_CLIENT_PEER_H
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEER_HELLO                                                                                                        \
+#define PEER_HELLO \
     "{\"server\": \"ringmq\", \"version\": \"9.9\", \"protocol\": 1, \"limits\": {\"max_request_bytes\": 1000000}}"
 
 struct peer {
@@ -68,7 +68,10 @@ const char *peer_hears(struct peer *peer);
 /* The same of a request, without its shape and msgid: `method [params]`. */
 const char *peer_hears_call(struct peer *peer);
 
-/* Fails the test if the client has sent anything that was not looked at. */
+/* Whether the client has sent anything that was not looked at. */
+bool peer_has_more(struct peer *peer);
+
+/* Fails the test if it has. */
 void peer_hears_nothing(struct peer *peer);
 
 /* Encodes a value: returns its bytes, to be freed by the caller. */

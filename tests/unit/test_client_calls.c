@@ -1,13 +1,12 @@
 /* The slab of calls: every token finds its call, in any order of answering. */
 #include "client/calls.h"
 
-/* clang-format off: cmocka.h needs these before it */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-/* clang-format on */
+#include <stdint.h>
 
+#include <cmocka.h>
 static uint32_t add(struct calls *calls)
 {
     int status = RINGMQ_OK;

@@ -1,18 +1,17 @@
 /* The life of a client's connection: connecting, answers in any cut and order, broken streams, waiting, callbacks. */
 #include "tests/unit/client_peer.h"
 
-/* clang-format off: cmocka.h needs these before it */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-/* clang-format on */
-
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static void assert_value_text(struct ringmq_value value, const char *text)
 {
@@ -44,8 +43,8 @@ static void hello_says_who_is_there_and_its_answer_can_be_read(void **state)
     assert_int_equal(ringmq_state(conn), RINGMQ_CONNECTING);
     peer_accept(&peer);
     assert_int_equal(ringmq_flush(conn, 0), RINGMQ_OK);
-    assert_string_equal(peer_hears_call(&peer), "\"hello\", [{\"client\": \"libringmq\", \"version\": \"" RINGMQ_VERSION
-                                                "\"}]");
+    assert_string_equal(peer_hears_call(&peer),
+                        "\"hello\", [{\"client\": \"libringmq\", \"version\": \"" RINGMQ_VERSION "\"}]");
     peer_says(&peer, "[1, 256, nil, %s]", PEER_HELLO);
     assert_int_equal(ringmq_connect(conn, 0), RINGMQ_OK);
     assert_int_equal(ringmq_state(conn), RINGMQ_READY);
@@ -66,9 +65,8 @@ static void hello_carries_the_name_and_the_user(void **state)
     assert_int_equal(ringmq_start(conn), RINGMQ_OK);
     peer_accept(&peer);
     assert_int_equal(ringmq_flush(conn, 0), RINGMQ_OK);
-    assert_string_equal(peer_hears_call(&peer),
-                        "\"hello\", [{\"client\": \"test\", \"version\": \"" RINGMQ_VERSION
-                        "\", \"user\": \"ann\", \"password\": \"secret\"}]");
+    assert_string_equal(peer_hears_call(&peer), "\"hello\", [{\"client\": \"test\", \"version\": \"" RINGMQ_VERSION
+                                                "\", \"user\": \"ann\", \"password\": \"secret\"}]");
     ringmq_free(conn);
     peer_close(&peer);
 }
@@ -359,7 +357,10 @@ struct broken_stream {
     size_t count;
 };
 
-#define BROKEN(what, bytes) {what, bytes, sizeof(bytes) - 1}
+#define BROKEN(what, bytes)            \
+    {                                  \
+        what, bytes, sizeof(bytes) - 1 \
+    }
 
 static const struct broken_stream broken_streams[] = {
     BROKEN("not MessagePack", "\xc1"),
@@ -760,7 +761,7 @@ static void a_close_in_a_callback_takes_effect_behind_it(void **state)
     peer_close(&peer);
 }
 
-static void restart_when_lost_cb(struct ringmq *conn, enum ringmq_state state, void *arg)
+static void close_when_ready_cb(struct ringmq *conn, enum ringmq_state state, void *arg)
 {
     int *counts = arg;
     counts[state]++;
@@ -774,8 +775,8 @@ static void the_state_is_told_and_may_be_answered_with_close(void **state)
     struct peer peer;
     int counts[4] = {0};
     peer_open(&peer);
-    struct ringmq *conn =
-        peer_client(&peer, &(struct ringmq_options){.reconnect = true, .state_cb = restart_when_lost_cb, .arg = counts});
+    const struct ringmq_options options = {.reconnect = true, .state_cb = close_when_ready_cb, .arg = counts};
+    struct ringmq *conn = peer_client(&peer, &options);
     assert_int_equal(ringmq_start(conn), RINGMQ_OK);
     peer_accept(&peer);
     peer_says(&peer, "[1, 256, nil, %s]", PEER_HELLO);

@@ -1,16 +1,15 @@
 /* Consumers of the client: deliveries reach their callback, and nothing reaches a consumer that is gone. */
 #include "tests/unit/client_peer.h"
 
-/* clang-format off: cmocka.h needs these before it */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-/* clang-format on */
-
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* What the callbacks of all consumers of a test have seen, in order: `consumer:body` and `consumer!reason`. */
 struct log {

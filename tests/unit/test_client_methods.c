@@ -1,15 +1,14 @@
 /* The methods of the client: what each sends, and what it makes of each answer. */
 #include "tests/unit/client_peer.h"
 
-/* clang-format off: cmocka.h needs these before it */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-/* clang-format on */
-
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 struct fixture {
     struct peer peer;
@@ -149,8 +148,18 @@ static void messages_that_can_not_be_sent_are_refused_here(void **state)
 static void answers_of_the_wrong_shape_are_errors_of_the_call(void **state)
 {
     struct fixture *f = *state;
-    static const char *published[] = {"nil", "[]", "[1]", "[1, 2, 3]", "[\"a\", 1]", "[nil, 1]", "[1, -1]", "{1: 2, 3: 4}",
-                                      "[1, 4294967296]", "[1, 1, [[0]]]", "[1, 1, [[0, [\"a\"]]]]", "[1, 1, [1]]",
+    static const char *published[] = {"nil",
+                                      "[]",
+                                      "[1]",
+                                      "[1, 2, 3]",
+                                      "[\"a\", 1]",
+                                      "[nil, 1]",
+                                      "[1, -1]",
+                                      "{1: 2, 3: 4}",
+                                      "[1, 4294967296]",
+                                      "[1, 1, [[0]]]",
+                                      "[1, 1, [[0, [\"a\"]]]]",
+                                      "[1, 1, [1]]",
                                       "[1, 1, [], 4]"};
     for (size_t i = 0; i < sizeof(published) / sizeof(published[0]); i++) {
         const struct ringmq_message message = {.body = "", .body_bytes = 0};

@@ -1,16 +1,15 @@
-/* A connection that is lost and made anew: nothing is sent twice, nothing is forgotten, and the caller hears of it all. */
+/* A lost connection that is made anew: nothing is sent twice, nothing is forgotten, and the caller hears of it all. */
 #include "tests/unit/client_peer.h"
 
-/* clang-format off: cmocka.h needs these before it */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-/* clang-format on */
-
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* Everything that the callbacks have seen, in order, as words. */
 struct story {

@@ -1,14 +1,13 @@
 /* The client's endpoint: what a URL or options mean, and what is refused with a reason. */
 #include "client/endpoint.h"
 
-/* clang-format off: cmocka.h needs these before it */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-/* clang-format on */
-
+#include <stdint.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 struct row {
     const char *url;

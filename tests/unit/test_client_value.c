@@ -3,15 +3,14 @@
 #include "client/tree.h"
 #include "tests/unit/client_peer.h"
 
-/* clang-format off: cmocka.h needs these before it */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-/* clang-format on */
-
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* A value decoded from text. */
 struct decoded {

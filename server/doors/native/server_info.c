@@ -48,7 +48,7 @@ static void add_process(struct facts *facts, const struct request *r)
     r->door->host.status_cb(r->door->host.user, &status);
     version->kind = FACT_TEXT;
     version->text = RINGMQ_VERSION;
-    add(facts, "server", "draining", r->broker->draining)->kind = FACT_BOOL;
+    add(facts, "server", "draining", r->broker->draining || r->broker->stopping)->kind = FACT_BOOL;
 #define X(section, field, help) add(facts, #section, #field, status.field);
     STATUS_LIST(X)
 #undef X
