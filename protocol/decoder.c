@@ -14,8 +14,8 @@
  * between two calls `held` ends where the parser stands, but for the first bytes of one item.
  *
  * A text longer than LIMIT_INLINE_BYTES that the parser waits for does not enter `held`. It becomes the *body*: its
- * bytes go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template is told
- * that it had been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
+ * bytes go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template hears that it
+ * had been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
  *
  * What can fail
  *   claims    A container's elements are at least a byte each. least_bytes adds up what the headers so far make certain,

@@ -1,9 +1,9 @@
 /*
  * decoder: bytes to requests, for both ends of the wire.
  *
- * One MessagePack value comes out of a stream of bytes as a flat list of *nodes* in the order in which they stand on the
- * wire: a container's node is followed by its elements (of a map: key, value, key, value). Text and bytes are views: they
- * point into the caller's input or, if a value arrived in pieces, into the decoder's own copy.
+ * One MessagePack value comes out of a stream of bytes as a flat list of *nodes* in the order in which they stand on
+ * the wire: a container's node is followed by its elements (of a map: key, value, key, value). Text and bytes are
+ * views: they point into the caller's input or, if a value arrived in pieces, into the decoder's own copy.
  *
  * The happy path
  *     while (left > 0) {
@@ -15,16 +15,17 @@
  * Any cut of the input works and no byte is parsed twice: the parser (msgpack-c's own template) keeps its state between
  * calls, and only the bytes of an unfinished value are kept.
  *
- * What can fail, and is checked at the header, before any memory is taken for what it claims: depth above LIMIT_DEPTH, a
- * container that claims more elements than the value may have bytes, a value longer than `max_value_bytes`. A value with
- * more than LIMIT_NODES nodes is parsed to its end without keeping them and comes out with `too_many_nodes` set.
+ * What can fail, and is checked at the header, before any memory is taken for what it claims: depth above LIMIT_DEPTH,
+ * a container that claims more elements than the value may have bytes, a value longer than `max_value_bytes`. A value
+ * with more than LIMIT_NODES nodes is parsed to its end, keeps the first of them, and comes out with `too_many_nodes`
+ * set: then an element may lie beyond node_count, but no container's end does.
  *
- * A str or bin above LIMIT_INLINE_BYTES whose bytes have not all arrived is *streamed*: `stream_begin_cb` names the memory
- * that its bytes are to be stored in, or a reason to skip them. So a large body is copied once, from the input to its
- * message, and one that is too large is never held. An ext value of that size is skipped.
+ * A str or bin above LIMIT_INLINE_BYTES whose bytes have not all arrived is *streamed*: `stream_begin_cb` names the
+ * memory that its bytes are to be stored in, or a reason to skip them. So a large body is copied once, from the input
+ * to its message, and one that is too large is never held. An ext value of that size is skipped.
  *
- * Memory: nodes and kept bytes grow with what has really arrived; decoder_memory() counts them. decoder_next() keeps small
- * areas for the next value and gives back large ones.
+ * Memory: nodes and kept bytes grow with what has really arrived; decoder_memory() counts them. decoder_next() keeps
+ * small areas for the next value and gives back large ones.
  */
 #ifndef PROTOCOL_DECODER_H
 #define PROTOCOL_DECODER_H
@@ -78,12 +79,12 @@ struct decoder;
 
 struct decoder_hooks {
     /*
-     * A str or bin of `bytes` bytes is to be streamed; d->nodes[0 .. node_count) precede it. Fill owner and data and
-     * return ERR_NONE, or return the reason why its bytes are to be skipped. NULL: everything that long is skipped as
-     * TOO_LARGE.
+     * A str or bin of `bytes` bytes is to be streamed; d->nodes[0 .. node_count) precede it, among them the containers
+     * it is in, whose ends are not known yet. Fill owner (not NULL) and data and return ERR_NONE, or return the reason
+     * why its bytes are to be skipped. NULL: everything that long is skipped as TOO_LARGE.
      */
     enum error_code (*stream_begin_cb)(void *user, const struct decoder *d, uint32_t bytes, struct stream *out);
-    /* Gives back an owner that nobody took. */
+    /* Gives back an owner that nobody took. NULL only without stream_begin_cb. */
     void (*stream_release_cb)(void *user, void *owner);
     void *user;
 };
@@ -118,7 +119,7 @@ struct decoder *decoder_new(uint64_t max_value_bytes, const struct decoder_hooks
 /* Frees everything, untaken streams included. NULL is allowed. */
 void decoder_free(struct decoder *d);
 
-/* The user pointer of the hooks and the limit, for a decoder that is handed from one connection to another. Idle only. */
+/* The limit and the user pointer of the hooks, for a decoder that goes from one connection to another. Idle only. */
 void decoder_reuse(struct decoder *d, uint64_t max_value_bytes, void *user);
 
 /*

@@ -248,7 +248,8 @@ static void report_change(void *user, const struct option *row, bool applied)
     if (applied)
         log_info("config", "%s is now '%s'", row->key, text);
     else
-        log_warn("config", "%s has changed, which takes effect at the next start; until then it is '%s'", row->key, text);
+        log_warn("config", "%s has changed, which takes effect at the next start; until then it is '%s'", row->key,
+                 text);
 }
 
 static void reload(struct server *s)
@@ -363,7 +364,7 @@ void server_run(struct server *s)
 
     const uint64_t lost = message_count(s);
     log_write(lost > 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "server",
-              "stopped, %" PRIu64 " messages were in memory only and are lost", lost);
+              "stopped; messages that were in memory only and are lost: %" PRIu64, lost);
 }
 
 void server_close(struct server *s)

@@ -1,15 +1,15 @@
 /*
- * server: the program put together. The loop (net) moves bytes, the native door turns them into calls of the broker and its
- * effects into bytes; here the three are wired, and here is the order in which a turn ends:
+ * server: the program put together. The loop (net) moves bytes, the native door turns them into calls of the broker
+ * and its effects into bytes; here the three are wired, and here is the order in which a turn ends:
  *
  *     broker_turn()      what is due happens, ready messages are dealt
  *     native_effects()   deliveries and late answers become bytes
  *     net_flush()        one write for each connection that has output
  *     sleep until broker_next_ms(), or until a socket has something
  *
- * How it stops (SIGTERM, SIGINT): nothing new is accepted or delivered; acks of what is being worked on are waited for, at
- * most drain_timeout; consumers are told, connections end after their output. A second signal cuts all that short. The last
- * line says how many messages went with the process.
+ * How it stops (SIGTERM, SIGINT): nothing new is accepted or delivered; acks of what is being worked on are waited
+ * for, at most drain_timeout; consumers are told, connections end after their output. A second signal cuts all that
+ * short. The last line says how many messages went with the process.
  *
  * How it reloads (SIGHUP): file and flags are read again; what can change at run time does, the rest is logged.
  */
@@ -26,8 +26,8 @@ struct server;
 bool server_check(const struct options *options, struct option_error *error);
 
 /*
- * A server that listens. `config` must outlive it; config.set and reloads change its options. NULL after one line in the
- * log that says what failed.
+ * A server that listens. `config` must outlive it; config.set and reloads change its options. NULL after one line in
+ * the log that says what failed.
  */
 struct server *server_open(struct config *config);
 

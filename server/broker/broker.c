@@ -1,6 +1,6 @@
 #include "server/broker/broker.h"
 
-#include "server/broker/life.h"
+#include "server/broker/line.h"
 
 #include <assert.h>
 #include <string.h>

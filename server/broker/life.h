@@ -79,25 +79,13 @@ void life_clear(struct broker *b, struct ring_cursor at, unsigned from);
 /* A slot leaves the list of its holder, who gets the credit back. */
 void life_release(struct broker *b, struct slot *slot);
 
-/* ---- takers (line.c) --------------------------------------------------------------------------------------------- */
+/* ---- takers (line.h) --------------------------------------------------------------------------------------------- */
 
 /* Brings taker->able and its place in the round up to date. */
 void line_update(struct broker *b, struct taker *taker);
 
 /* The queue may have something to deal. */
 void line_wake(struct broker *b, struct queue *q);
-
-/* Deals to whoever stands in line, everywhere, within the turn's budget; effects follow. b->dirty: work is left. */
-void line_match(struct broker *b, int64_t now_ms);
-
-/* The wait is over: answered after the next match. */
-void line_over(struct broker *b, struct taker *waiter);
-
-/* All waiters of a queue end, with `code`. */
-void line_refuse(struct broker *b, struct queue *q, enum error_code code);
-
-/* All takers of a queue end: consumers with `reason`, waiters with `code`. */
-void line_dismiss(struct broker *b, int64_t now_ms, struct queue *q, enum error_code code, const char *reason);
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 

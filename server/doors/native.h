@@ -1,16 +1,17 @@
 /*
- * native: the door that speaks MessagePack-RPC (protocol/PROTOCOL.md). It turns requests into broker calls and effects into
- * bytes. It knows the broker, the protocol and the configuration; of sockets it knows nothing: bytes come in as arguments
- * and go out into a buffer that its caller writes.
+ * native: the door that speaks MessagePack-RPC (protocol/PROTOCOL.md). It turns requests into broker calls and
+ * effects into bytes. It knows the broker, the protocol and the configuration; of sockets it knows nothing: bytes
+ * come in as arguments and go out into a buffer that its caller writes.
  *
  * The happy path
- *     session_input()    bytes -> decoder -> the command's row -> arguments checked -> handler -> answer in the out buffer
+ *     session_input()    bytes -> decoder -> the command's row -> arguments checked -> handler -> answer in the buffer
  *     native_effects()   once per turn, after broker_turn(): deliveries and late answers into the out buffers
- *     session_written()  after a write: deliveries whose last byte has left are settled (ack: auto) or stay charged
+ *     session_written()  after a write: deliveries whose last byte has left are acked (ack: auto) or stay charged
  *     session_close()    what was never written goes back uncharged, then the peer's consumers and waiters end
  *
- * What can fail: a wrong argument is an error answer. A broken stream gets one last `error` notification and the session
- * turns `ending`: no more input is taken, the caller writes what is pending and closes. A failed out buffer ends it too.
+ * What can fail: a wrong argument is an error answer. A broken stream gets one last `error` notification and the
+ * session turns `ending`: no more input is taken, the caller writes what is pending and closes. A failed out buffer
+ * ends it too.
  *
  * Large bodies are not copied into the out buffer but referenced there. So the buffer must have been made with
  * native_release() as its release_cb, and be closed before the broker is.
@@ -30,12 +31,12 @@
 struct session;
 
 /* The door's own counters, shown by server.stats: X(field, help). */
-#define NATIVE_COUNTER_LIST(X)                                                                                           \
-    X(requests, "requests handled")                                                                                      \
-    X(error_answers, "requests answered with an error")                                                                  \
-    X(notifications, "requests sent as notifications")                                                                   \
-    X(notification_errors, "notifications that failed, without an answer")                                               \
-    X(ignored, "unknown notifications, responses and the like, ignored")                                                 \
+#define NATIVE_COUNTER_LIST(X)                                             \
+    X(requests, "requests handled")                                        \
+    X(error_answers, "requests answered with an error")                    \
+    X(notifications, "requests sent as notifications")                     \
+    X(notification_errors, "notifications that failed, without an answer") \
+    X(ignored, "unknown notifications, responses and the like, ignored")   \
     X(protocol_errors, "connections ended because their bytes could not be read")
 
 struct native_counters {
@@ -75,8 +76,10 @@ void native_close(struct native *door);
 /* The release_cb of every out buffer. */
 void native_release(void *owner);
 
-/* A session whose answers go into `out` (the caller's, living as long as the session). `address`: for client.list and log
-   lines, copied. NULL when out of memory. */
+/*
+ * A session whose answers go into `out` (the caller's, living as long as the session). `address` is for client.list,
+ * and copied. NULL when out of memory.
+ */
 struct session *session_open(struct native *door, struct buffer *out, const char *address, void *user, int64_t now_ms);
 
 /* The caller's pointer given to session_open(). */
@@ -87,8 +90,9 @@ uint64_t session_id(const struct session *session);
 void session_close(struct session *session, int64_t now_ms);
 
 /*
- * Handles requests until the input is used up, *budget requests are handled, or the out buffer holds more than max_output.
- * Returns how many bytes were taken: what is left must be offered again (first). session_ending() tells if it is over.
+ * Handles requests until the input is used up, *budget requests are handled, or the out buffer holds more than
+ * max_output. Returns how many bytes were taken: what is left must be offered again (first). session_ending() tells
+ * if it is over.
  */
 size_t session_input(struct session *session, int64_t now_ms, const void *input, size_t bytes, uint32_t *budget);
 bool session_ending(const struct session *session);
@@ -100,14 +104,15 @@ void session_refuse(struct session *session, enum error_code code, const char *t
 void session_refuse_limit(struct session *session, const char *which);
 
 /*
- * b->effects become bytes in the sessions' out buffers; the caller then calls broker_effects_done(). `touched_cb` is called
- * for each session that got some, perhaps more than once; it must not call the broker.
+ * b->effects become bytes in the sessions' out buffers; the caller then calls broker_effects_done(). `touched_cb` is
+ * called for each session that got some, perhaps more than once; it must not call the broker.
  */
-void native_effects(struct native *door, int64_t now_ms, void (*touched_cb)(void *user, struct session *session), void *user);
+void native_effects(struct native *door, int64_t now_ms, void (*touched_cb)(void *user, struct session *session),
+                    void *user);
 
 /*
- * All bytes up to `total_bytes` (counted since session_open) of the out buffer have been written to the socket, and taken off
- * the buffer. To be called after every write, and before anything else is done with the session.
+ * All bytes up to `total_bytes` (counted since session_open) of the out buffer have been written to the socket, and
+ * taken off the buffer. To be called after every write, and before anything else is done with the session.
  */
 void session_written(struct session *session, int64_t now_ms, uint64_t total_bytes);
 

@@ -9,12 +9,12 @@
  * FLUSHING   the session has ended; the rest of the output goes out, input is thrown away
  * LINGERING  all is written and the socket shut down for writing; input is thrown away until the peer closes
  *
- * Callbacks of the loop read and hand over; all that follows from it is decided in one place, connection_settle(), at the
- * end of the turn: what is written, whether the state changes, what the loop watches, what is counted.
+ * Callbacks of the loop read and hand over; all that follows from it is decided in one place, connection_settle(),
+ * at the end of the turn: what is written, whether the state changes, what the loop watches, what is counted.
  *
- * Invariants: a connection is in `connections` as long as it lives; in at most one of `touched` and `runnable`; and in at
- * most one of `blocked`, `lingering` and `warm` (output.c). Input is left over only in SERVING, and then the socket is not
- * read.
+ * Invariants: a connection is in `connections` as long as it lives; in at most one of `touched` and `runnable`; and
+ * in at most one of `blocked`, `flushing`, `lingering` and `warm` (output.c). Input is left over only in SERVING,
+ * and then the socket is not read.
  */
 #include "server/net/connection.h"
 
@@ -25,8 +25,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How long, and for how much input, a peer may take to notice that the connection has ended. */
-#define LINGER_MS 5000
+/* How long, without taking output, and for how much input, a peer may take to notice that the connection has ended. */
+#define LINGER_MS    5000
 #define LINGER_BYTES (UINT64_C(256) * 1024 * 1024)
 
 struct connection *connection_of_turn(struct link *turn)
@@ -296,31 +296,39 @@ static void end_slow(struct connection *c)
     abort_connection(c);
 }
 
+/* The first connection of a list if it has been there for longer than so many ms, or NULL. */
+static struct connection *first_expired(const struct net *net, const struct link *list, int64_t after_ms)
+{
+    if (list_empty(list))
+        return NULL;
+    struct connection *c = connection_of_place(list->next);
+    return c->since_ms + after_ms < net->now_ms ? c : NULL;
+}
+
 void connections_expire(struct net *net)
 {
-    while (!list_empty(&net->blocked)) {
-        struct connection *c = connection_of_place(net->blocked.next);
-        if (c->since_ms + net->limits.slow_client_ms >= net->now_ms)
-            break;
+    struct connection *c;
+
+    while ((c = first_expired(net, &net->blocked, net->limits.slow_client_ms)) != NULL)
         end_slow(c);
-    }
-    while (!list_empty(&net->lingering)) {
-        struct connection *c = connection_of_place(net->lingering.next);
-        if (c->since_ms + LINGER_MS >= net->now_ms)
-            break;
+    while ((c = first_expired(net, &net->flushing, LINGER_MS)) != NULL)
         abort_connection(c);
-    }
+    while ((c = first_expired(net, &net->lingering, LINGER_MS)) != NULL)
+        abort_connection(c);
+}
+
+static int64_t first_expiry(const struct link *list, int64_t after_ms, int64_t next_ms)
+{
+    if (list_empty(list))
+        return next_ms;
+    const int64_t expiry_ms = connection_of_place(list->next)->since_ms + after_ms;
+    return expiry_ms < next_ms ? expiry_ms : next_ms;
 }
 
 int64_t connections_next_ms(const struct net *net)
 {
-    int64_t next_ms = NET_NEVER;
+    int64_t next_ms = first_expiry(&net->blocked, net->limits.slow_client_ms, NET_NEVER);
 
-    if (!list_empty(&net->blocked))
-        next_ms = connection_of_place(net->blocked.next)->since_ms + net->limits.slow_client_ms;
-    if (!list_empty(&net->lingering)) {
-        const int64_t linger_ms = connection_of_place(net->lingering.next)->since_ms + LINGER_MS;
-        next_ms = linger_ms < next_ms ? linger_ms : next_ms;
-    }
-    return next_ms;
+    next_ms = first_expiry(&net->flushing, LINGER_MS, next_ms);
+    return first_expiry(&net->lingering, LINGER_MS, next_ms);
 }

@@ -7,7 +7,7 @@
 #include "server/net/reactor.h"
 
 enum connection_state { CONNECTION_SERVING, CONNECTION_FLUSHING, CONNECTION_LINGERING };
-enum connection_place { PLACE_NONE, PLACE_BLOCKED, PLACE_LINGERING, PLACE_WARM };
+enum connection_place { PLACE_NONE, PLACE_BLOCKED, PLACE_FLUSHING, PLACE_LINGERING, PLACE_WARM };
 
 struct connection {
     ev_io io; /* active with those events that are wanted now */
@@ -19,7 +19,7 @@ struct connection {
     size_t rest_used;
     uint64_t written_bytes;   /* of output, since it was opened */
     uint64_t discarded_bytes; /* of input */
-    int64_t since_ms;         /* blocked: of the last byte that was taken; lingering: of the last that was written */
+    int64_t since_ms;         /* when it entered its place or last made progress there */
     size_t counted_bytes;     /* its part of net->memory_bytes */
     size_t warm_bytes;        /* its part of net->warm_bytes */
     struct link all;          /* in net->connections */

@@ -1,6 +1,6 @@
 /*
- * list: a doubly linked list through its elements. The head is a link of its own, which stands before the first and behind
- * the last element. A link that is all zero, or was taken out, is in no list.
+ * list: a doubly linked list through its elements. The head is a link of its own, which stands before the first and
+ * behind the last element. A link that is all zero, or was taken out, is in no list.
  */
 #ifndef SERVER_NET_LIST_H
 #define SERVER_NET_LIST_H

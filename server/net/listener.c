@@ -1,12 +1,12 @@
 /*
  * listener: the sockets on which peers arrive.
  *
- * Peers are accepted in batches, so that a storm of them cannot keep the others waiting. What accepted sockets shall have
- * (TCP_NODELAY, keepalive) is set once on the listening socket: Linux hands it down.
+ * Peers are accepted in batches, so that a storm of them cannot keep the others waiting. What accepted sockets shall
+ * have (TCP_NODELAY, keepalive) is set once on the listening socket: Linux hands it down.
  *
- * Out of descriptors: a listener would stay readable and the loop would spin. So all of them rest for ACCEPT_PAUSE_MS; the
- * peers wait in the system's backlog. Above max_connections a peer is told so; above NET_REFUSAL_SLOTS more it is just
- * closed.
+ * Out of descriptors: a listener would stay readable and the loop would spin. So all of them rest for
+ * ACCEPT_PAUSE_MS; the peers wait in the system's backlog. Above max_connections a peer is told so; above
+ * NET_REFUSAL_SLOTS more it is just closed.
  */
 #include "server/net/reactor.h"
 
@@ -21,8 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LISTEN_BACKLOG 1024
-#define ACCEPT_BATCH 64
+#define LISTEN_BACKLOG  1024
+#define ACCEPT_BATCH    64
 #define ACCEPT_PAUSE_MS 100
 
 /* Unanswered probes before a peer counts as gone. */
@@ -89,7 +89,8 @@ static void accept_cb(struct ev_loop *loop, ev_io *watcher, int events)
     (void)events;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct address peer = {.bytes = sizeof peer.storage};
-        const int fd = accept4(watcher->fd, (struct sockaddr *)&peer.storage, &peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = accept4(watcher->fd, (struct sockaddr *)&peer.storage, &peer.bytes,
+                               SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             admit(net, fd, &peer);
         } else if (errno == EAGAIN) {

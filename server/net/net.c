@@ -78,7 +78,8 @@ static void prepare_sleep(struct net *net, int64_t next_ms)
     net->wake_ms = next_ms;
     if (next_ms == NET_NEVER)
         return;
-    const double after_s = (double)(next_ms - net->now_ns / NS_PER_MS) * 1e-3 - (double)(net->now_ns % NS_PER_MS) * 1e-9;
+    const double after_s = (double)(next_ms - net->now_ns / NS_PER_MS) * 1e-3 -
+                           (double)(net->now_ns % NS_PER_MS) * 1e-9;
     ev_timer_set(&net->wake, after_s + WAKE_MARGIN_S, 0.);
     ev_timer_start(net->loop, &net->wake);
 }
@@ -119,7 +120,8 @@ static void start_watchers(struct net *net)
     ev_timer_init(&net->wake, wake_cb, 0., 0.);
     net->turn_begin.data = net->turn_end.data = net->restless.data = net->wake.data = net;
     net->wake_ms = NET_NEVER;
-    /* The clock is read before any socket is looked at, and the turn ends after all else that happens before the sleep. */
+    /* The clock is read before any socket is looked at, and the turn ends after all else that happens before the
+       sleep. */
     ev_set_priority(&net->turn_begin, EV_MAXPRI);
     ev_set_priority(&net->turn_end, EV_MINPRI);
     ev_set_priority(&net->restless, EV_MINPRI);
@@ -147,6 +149,7 @@ struct net *net_open(const struct net_door *door, const struct net_limits *limit
     list_init(&net->touched);
     list_init(&net->runnable);
     list_init(&net->blocked);
+    list_init(&net->flushing);
     list_init(&net->lingering);
     list_init(&net->warm);
     start_watchers(net);
@@ -244,5 +247,5 @@ uint64_t net_connections(const struct net *net)
 
 bool net_output_pending(const struct net *net)
 {
-    return !list_empty(&net->blocked);
+    return !list_empty(&net->blocked) || !list_empty(&net->flushing);
 }

@@ -1,6 +1,6 @@
 /*
- * net: sockets, buffers and the event loop. It moves bytes between sockets and whoever speaks the protocol (the *door*), and
- * says when a turn is over. It knows nothing of what the bytes mean.
+ * net: sockets, buffers and the event loop. It moves bytes between sockets and whoever speaks the protocol (the
+ * *door*), and says when a turn is over. It knows nothing of what the bytes mean.
  *
  * One turn of the loop
  *     the poll returns; the clock is read, once
@@ -10,26 +10,26 @@
  *         nothing is written anywhere else. What it returns is when the next turn must be at the latest.
  *     the loop sleeps until then, or until a socket has something, or not at all if there is work left over
  *
- * Bounded work: a connection is read once a turn, NET_READ_BYTES at most, and NET_TURN_REQUESTS requests of it are handled.
- * What is left is kept with the connection, and reading stops until it is used up.
+ * Bounded work: a connection is read once a turn, NET_READ_BYTES at most, and NET_TURN_REQUESTS requests of it are
+ * handled. What is left is kept with the connection, and reading stops until it is used up.
  *
- * Back-pressure: while a connection holds more than max_output_bytes of output its requests are not handled and its socket
- * is not read. It goes on when half of that has gone out. A peer that has taken nothing of its pending output for
- * slow_client_ms is disconnected.
+ * Back-pressure: while a connection holds more than max_output_bytes of output its requests are not handled and its
+ * socket is not read. It goes on when half of that has gone out. A peer that has taken nothing of its pending output
+ * for slow_client_ms is disconnected.
  *
  * How a connection ends
- *     the peer has closed, or shut down its writing half: its session ends at once, what output is left is still written
- *     the door says that it is ending, or connection_kill(): the output so far is written first, and then the session ends
- *     In both cases the socket is then shut down for writing and what still arrives is thrown away until the peer closes
- *     too, for a bounded time: closing with unread input would make the system reset the connection, and the peer would
- *     lose the last answers.
- *     A socket error, or a peer that does not read: closed at once.
+ *     the peer has closed, or shut down its writing half: its session ends at once, what output is left still goes out
+ *     the door says that it is ending, or connection_kill(): the output so far goes out, and then the session ends
+ *         In both cases the socket is then shut down for writing, and what still arrives is thrown away until the peer
+ *         closes too, for a bounded time: closing with unread input would make the system reset the connection, and
+ *         the peer would lose the last answers. A peer that takes none of its last output for as long is closed too.
+ *     a socket error, or a peer that does not read: closed at once
  *
  * Memory: a connection without traffic keeps its struct and its session, no buffers. The last few connections that had
  * output keep their output area for the next time. net_memory() is kept up to date with every change, not by counting.
  *
- * What can fail: out of memory costs the connection that needed it. Out of descriptors: accepting pauses for a moment and
- * the peers wait in the system's queue.
+ * What can fail: out of memory costs the connection that needed it. Out of descriptors: accepting pauses for a
+ * moment and the peers wait in the system's queue.
  */
 #ifndef SERVER_NET_NET_H
 #define SERVER_NET_NET_H
@@ -41,11 +41,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define NET_READ_BYTES ((size_t)256 * 1024)
+#define NET_READ_BYTES    ((size_t)256 * 1024)
 #define NET_TURN_REQUESTS 1000
 
 /* Descriptors beyond max_connections: for peers that are told that there are too many, listeners, the loop, the log. */
-#define NET_REFUSAL_SLOTS 64
+#define NET_REFUSAL_SLOTS     64
 #define NET_SPARE_DESCRIPTORS (NET_REFUSAL_SLOTS + 64)
 
 /* There is nothing to wait for but sockets. */
@@ -72,7 +72,8 @@ struct net_door {
     void (*close_cb)(struct session *session, int64_t now_ms);
     size_t (*memory_cb)(const struct session *session);
     void (*release_cb)(void *owner); /* of `out`, see protocol/buffer.h */
-    /* The end of a turn. Returns when the clock will have something to do: a time that has passed means go on at once. */
+    /* The end of a turn. Returns when the clock will have something to do: a time that has passed means go on at
+       once. */
     int64_t (*turn_cb)(void *user, int64_t now_ms);
     /* A signal that net_catch() was asked for, outside of signal context. */
     void (*signal_cb)(void *user, int signal_number);
@@ -105,12 +106,13 @@ struct net *net_open(const struct net_door *door, const struct net_limits *limit
 /* Closes listeners and connections (each session gets its close_cb) and frees everything. NULL is allowed. */
 void net_close(struct net *net);
 
-/* True if net_listen() would understand the address: IPv4 or IPv6 in digits, or "*" for every address of the machine. */
+/* True if net_listen() would understand the address: IPv4 or IPv6 in digits, or "*" for every address of the
+   machine. */
 bool net_address_valid(const char *address);
 
 /*
- * Listens on all the addresses, and logs a line for each. Port 0: any free one, the same for all. False and a text for people
- * if one of them can't be had; then none is listened on.
+ * Listens on all the addresses, and logs a line for each. Port 0: any free one, the same for all. False and a text
+ * for people if one of them can't be had; then none is listened on.
  */
 bool net_listen(struct net *net, const char *const *addresses, size_t count, uint16_t port, struct net_error *error);
 
@@ -135,10 +137,10 @@ void net_finish(struct net *net);
 
 void net_set_limits(struct net *net, const struct net_limits *limits);
 const struct net_counters *net_counters(const struct net *net);
-int64_t net_now_ms(const struct net *net);      /* the time of this turn */
-uint64_t net_memory(const struct net *net);     /* of connections, sessions and buffers */
+int64_t net_now_ms(const struct net *net);       /* the time of this turn */
+uint64_t net_memory(const struct net *net);      /* of connections, sessions and buffers */
 uint64_t net_connections(const struct net *net); /* open ones, those that are ending included */
-bool net_output_pending(const struct net *net); /* some peer has not taken all that was to be sent to it */
+bool net_output_pending(const struct net *net);  /* some peer has not taken all that was to be sent to it */
 
 /* Output has been put into the connection's buffer outside of input_cb(). */
 void connection_touch(struct connection *connection);

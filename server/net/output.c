@@ -1,9 +1,10 @@
 /*
  * output: what a connection has to write, and what it keeps when it has nothing.
  *
- * A connection with output that its socket does not take stands in net->blocked, in the order of the last progress, so the
- * first one's deadline is the earliest. One without output keeps its area in net->warm: whoever is busy finds it there in
- * the next turn; what has not been used for the longest goes first when there are too many. Everybody else has none.
+ * A connection with output that its socket does not take stands in net->blocked, or in net->flushing once its
+ * session has ended, in the order of the last progress, so the first one's deadline is the earliest. One without
+ * output keeps its area in net->warm: whoever is busy finds it there in the next turn; what has not been used for
+ * the longest goes first when there are too many. Everybody else has none.
  */
 #include "server/net/connection.h"
 
@@ -12,11 +13,11 @@
 
 /* Pieces of one write, and how often it is called again as long as the socket takes everything. */
 #define FLUSH_IOVECS 64
-#define FLUSH_CALLS 8
+#define FLUSH_CALLS  8
 
 /* Output areas kept without output: how many, how large, and how much together. */
-#define WARM_AREAS 64
-#define WARM_AREA_BYTES ((size_t)1024 * 1024)
+#define WARM_AREAS       64
+#define WARM_AREA_BYTES  ((size_t)1024 * 1024)
 #define WARM_TOTAL_BYTES ((size_t)4 * 1024 * 1024)
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -63,7 +64,8 @@ static void release_output(struct connection *c)
     connection_count_memory(c);
 }
 
-/* Keeps the area of an empty output buffer for the next output, at the cost of those that have waited longest for theirs. */
+/* Keeps the area of an empty output buffer for the next output, at the cost of those that have waited longest for
+   theirs. */
 static void keep_warm(struct connection *c)
 {
     struct net *net = c->net;
@@ -88,11 +90,14 @@ static void keep_warm(struct connection *c)
 
 void connection_find_place(struct connection *c, size_t written)
 {
+    const bool serving = c->state == CONNECTION_SERVING;
+    const enum connection_place waiting = serving ? PLACE_BLOCKED : PLACE_FLUSHING;
+
     if (buffer_pending(&c->out) > 0) {
-        if (c->place == PLACE_BLOCKED && written == 0)
+        if (c->place == waiting && written == 0)
             return;
         c->since_ms = c->net->now_ms;
-        enter_place(c, PLACE_BLOCKED, &c->net->blocked);
+        enter_place(c, waiting, serving ? &c->net->blocked : &c->net->flushing);
     } else if (c->state == CONNECTION_LINGERING) {
         if (c->place == PLACE_LINGERING)
             return;

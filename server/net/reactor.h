@@ -1,6 +1,6 @@
 /*
- * reactor: the insides of net that its files share. net.c has the turn, listener.c the way in, connection.c what happens to
- * a connection.
+ * reactor: the insides of net that its files share. net.c has the turn, listener.c the way in, connection.c what
+ * happens to a connection.
  */
 #ifndef SERVER_NET_REACTOR_H
 #define SERVER_NET_REACTOR_H
@@ -13,7 +13,7 @@
 #include <ev.h>
 
 #define NET_LISTENERS 36
-#define NET_SIGNALS 4
+#define NET_SIGNALS   4
 
 /* Of log lines that peers can cause. */
 #define NET_LINES_PER_SECOND 5
@@ -55,6 +55,7 @@ struct net {
     struct link touched;   /* something happened to them in this turn */
     struct link runnable;  /* have input left over that can be handled in the next turn */
     struct link blocked;   /* have output that their peer does not take, longest first */
+    struct link flushing;  /* the same, and their session has ended */
     struct link lingering; /* wait for the peer to close, longest first */
     struct link warm;      /* have nothing to write and an output area, longest first */
     uint64_t warm_count;

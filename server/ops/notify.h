@@ -1,6 +1,6 @@
 /*
- * notify: tells the service manager how far the server is (sd_notify(3)), without its library: one datagram to the socket
- * that NOTIFY_SOCKET names.
+ * notify: tells the service manager how far the server is (sd_notify(3)), without its library: one datagram to the
+ * socket that NOTIFY_SOCKET names.
  */
 #ifndef SERVER_OPS_NOTIFY_H
 #define SERVER_OPS_NOTIFY_H

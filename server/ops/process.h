@@ -19,8 +19,8 @@ uint64_t process_rss_bytes(void);
 void process_cpu_ms(uint64_t *user_ms, uint64_t *system_ms);
 
 /*
- * A number for the receipts of this run. Its low 9 bits count tenths of a second of the wall clock: two starts less than
- * 51 seconds apart never have the same. The bits above are random.
+ * A number for the receipts of this run. Its low 9 bits count tenths of a second of the wall clock: two starts less
+ * than 51 seconds apart never have the same. The bits above are random.
  */
 uint32_t process_run_number(void);
 

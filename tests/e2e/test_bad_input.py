@@ -229,6 +229,18 @@ def test_the_last_words_arrive_although_the_client_goes_on_sending(server):
         broken(wire, "BAD_REQUEST")
 
 
+def test_broken_connections_that_the_client_keeps_open_are_closed(server):
+    """The server waits for the client to hang up, but not for ever."""
+    with server.connect() as control, contextlib.ExitStack() as stack:
+        control.call("ping")
+        before = server.descriptors()
+        wires = [stack.enter_context(server.connect()) for _ in range(20)]
+        for wire in wires:
+            wire.send_bytes(b"\xc1")
+            assert wire.end()[0] == "BAD_REQUEST"
+        until(lambda: server.descriptors() == before)
+
+
 # ---- things that are wrong, but no reason to end -----------------------------------------------------------
 
 
@@ -305,6 +317,19 @@ def test_half_closed_after_a_request_still_gets_the_answer(server):
         wire.sock.shutdown(socket.SHUT_WR)
         assert wire.answer(1) == wire.answer(2) == "pong"
         assert wire.end() is None
+
+
+def test_half_closed_with_more_answers_under_way_than_max_output(start_server):
+    """A client that asks a lot, ends its side and then reads gets every answer."""
+    server = start_server("--max_output", "64kb")
+    with server.connect() as setup:
+        setup.call("queue.create", "q")
+        setup.call("publish", "q", [b"x" * 100_000])
+    with unharmed(server), server.connect() as wire:
+        wire.send_bytes(pack(*([0, i, "peek", ["q"]] for i in range(200))))
+        wire.sock.shutdown(socket.SHUT_WR)
+        assert wire.end() is None
+        assert wire.order == list(range(200))
 
 
 def test_half_closed_sockets_are_gone_for_the_server(server):

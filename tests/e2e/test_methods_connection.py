@@ -279,6 +279,13 @@ def test_a_notification_is_carried_out_and_not_answered(wire, queue):
     assert wire.quiet() and not wire.answers
 
 
+def test_notifications_are_carried_out_although_the_connection_is_closed_right_behind_them(server, wire, queue):
+    """What has come whole counts, however much it is."""
+    with server.connect() as hasty:
+        hasty.send_bytes(pack([2, "publish", [queue, ["x"]]]) * 20_000)
+    until(lambda: wire.call("queue.info", queue)["total"] == 20_000)
+
+
 def test_every_method_that_needs_no_answer_works_as_a_notification(wire, queue):
     """The effect of each is the one that it has as a request."""
     wire.notify("queue.create", queue + "n", {"visibility": 1234})

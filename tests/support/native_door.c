@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-/* ---- what the door asks of a server ------------------------------------------------------------------------------- */
+/* ---- what the door asks of a server ------------------------------------------------------------------------------ */
 
 static void set_limits(struct fixture *f)
 {

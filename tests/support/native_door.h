@@ -1,12 +1,12 @@
 /*
- * native_door: a native door with a real broker behind it and clients in front of it, in virtual time, for tests that read
- * as `request -> expected text`. See wire_text.h for the text.
+ * native_door: a native door with a real broker behind it and clients in front of it, in virtual time, for tests that
+ * read as `request -> expected text`. See wire_text.h for the text.
  *
  *     check(f, A, "publish", "['q', ['a', 'b']]", "[1, 2]");
  *     check(f, A, "receive", "['nowhere']", "! ['QUEUE_NOT_FOUND', ...]");
  *
- * After each request comes a turn of the broker; then everything that a client was sent is written and read, unless it is
- * stuck. What was pushed is kept until it is asked for.
+ * After each request comes a turn of the broker; then everything that a client was sent is written and read, unless
+ * it is stuck. What was pushed is kept until it is asked for.
  */
 #ifndef TESTS_SUPPORT_NATIVE_DOOR_H
 #define TESTS_SUPPORT_NATIVE_DOOR_H
@@ -24,9 +24,9 @@ struct client {
     struct buffer out;
     struct decoder *reader;
     uint64_t written_bytes;
-    bool stuck;           /* takes nothing */
+    bool stuck; /* takes nothing */
     uint32_t touched_count;
-    struct buffer pushed; /* text of notifications, a line each */
+    struct buffer pushed;  /* text of notifications, a line each */
     struct buffer answers; /* text of answers not asked for yet: "msgid answer", a line each */
 };
 
@@ -43,7 +43,10 @@ struct fixture {
     char text[65536]; /* what the last call returned */
 };
 
-/* cmocka's setup and teardown: *state is the fixture. All clients are connected. Teardown checks that no memory is left. */
+/*
+ * cmocka's setup and teardown: *state is the fixture. All clients are connected. Teardown checks that no memory is
+ * left.
+ */
 int door_setup(void **state);
 int door_teardown(void **state);
 

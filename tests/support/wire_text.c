@@ -67,7 +67,10 @@ static void read_text(struct reader *r, bool bin)
     free(copy);
 }
 
-/* The elements up to `end`; a map's are separated by : and , in turn. Their head needs the count, so they come first. */
+/*
+ * The elements up to `end`; a map's are separated by : and , in turn. Their head needs the count, so they come
+ * first.
+ */
 static uint32_t read_elements(struct reader *r, const char *end, bool pairs)
 {
     uint32_t count = 0;

@@ -3,9 +3,10 @@
  *
  *     nil true false 5 -3 1.5     'str'   b'bin'   'x'*1000 (the str repeated)   ext   [1, 2]   {'key': value}
  *
- * Receipts are different in each run: in text they are R1, R2, ... in the order in which they were first seen. Any integer of
- * 2^40 or more is taken for one when it is printed. Errors, [code, text] and [code, text, details], are printed without
- * their sentence: ['LIMIT', ..., {'which': 'max_batch'}]. A text or bin above 64 KiB that came in pieces is printed as its size.
+ * Receipts are different in each run: in text they are R1, R2, ... in the order in which they were first seen. Any
+ * integer of 2^40 or more is taken for one when it is printed. Errors, [code, text] and [code, text, details], are
+ * printed without their sentence: ['LIMIT', ..., {'which': 'max_batch'}]. A text or bin above 64 KiB that came in
+ * pieces is printed as its size.
  */
 #ifndef TESTS_SUPPORT_WIRE_TEXT_H
 #define TESTS_SUPPORT_WIRE_TEXT_H

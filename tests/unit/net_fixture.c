@@ -1,11 +1,12 @@
 #include "tests/unit/net_fixture.h"
 
-/* clang-format off: cmocka.h needs these before it */
+/* cmocka.h needs the headers before it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
 #include <cmocka.h>
-/* clang-format on */
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,7 +73,7 @@ static size_t input(struct session *session, int64_t now_ms, const void *from, s
     size_t used = 0;
 
     (void)now_ms;
-    while (used < bytes && *budget > 0 && !session->ending && buffer_pending(session->out) <= FIXTURE_MAX_OUTPUT) {
+    while (used<bytes && * budget> 0 && !session->ending && buffer_pending(session->out) <= FIXTURE_MAX_OUTPUT) {
         handle(session, requests[used++]);
         --*budget;
     }
@@ -199,4 +200,26 @@ size_t fixture_read(const struct fixture *f, uint8_t *to, size_t max, bool *eof)
 bool fixture_at_rest(const struct fixture *f)
 {
     return !ev_is_active(&f->net->restless) && !ev_is_active(&f->net->wake);
+}
+
+void fixture_request(const struct fixture *f, char kind, size_t count)
+{
+    char *requests = malloc(count);
+
+    assert_non_null(requests);
+    memset(requests, kind, count);
+    fixture_send(f, requests, count);
+    free(requests);
+}
+
+void fixture_check_blocks(const uint8_t *data, size_t bytes, uint64_t first_byte)
+{
+    char block[1025];
+
+    for (size_t i = 0; i < bytes; i++) {
+        const uint64_t at = first_byte + i;
+        if (at % 1024 == 0 || i == 0)
+            snprintf(block, sizeof block, "%01024llu", (unsigned long long)(at / 1024));
+        assert_int_equal(data[i], block[at % 1024]);
+    }
 }

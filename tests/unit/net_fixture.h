@@ -1,5 +1,6 @@
 /*
- * net_fixture: a loop with a door that is easy to predict, for the tests of server/net. Each byte of input is a request:
+ * net_fixture: a loop with a door that is easy to predict, for the tests of server/net. Each byte of input is a
+ * request:
  *
  *     .  no answer           a  one byte, 'a'            K  1024 bytes that number themselves
  *     S  a spliced block     E  "bye", and it is over    F  the out buffer fails, as if memory had run out
@@ -14,6 +15,9 @@
 #include <stdint.h>
 
 #define FIXTURE_SPLICE_BYTES 10000
+/* What net counts when there is no connection. */
+#define FIXTURE_EMPTY_BYTES NET_READ_BYTES
+
 #define FIXTURE_MAX_OUTPUT 65536
 
 struct session {
@@ -31,9 +35,9 @@ struct fixture {
     struct session *session; /* the last one that was opened, NULL once it is closed */
     uint64_t opened_count;
     uint64_t closed_count;
-    int64_t next_ms;         /* what turn_cb returns */
-    uint64_t most_requests;  /* of one call of input_cb */
-    int fd;                  /* the peer's end of fixture_connect() */
+    int64_t next_ms;        /* what turn_cb returns */
+    uint64_t most_requests; /* of one call of input_cb */
+    int fd;                 /* the peer's end of fixture_connect() */
 };
 
 extern int fixture_splices; /* blocks that somebody holds */
@@ -49,8 +53,14 @@ void fixture_turns(struct fixture *f, int count);
 
 void fixture_send(const struct fixture *f, const void *data, size_t bytes);
 
+/* Sends so many requests of one kind. */
+void fixture_request(const struct fixture *f, char kind, size_t count);
+
 /* Reads what has arrived, `max` bytes at most. Returns how much; sets *eof if the connection has ended. */
 size_t fixture_read(const struct fixture *f, uint8_t *to, size_t max, bool *eof);
+
+/* The bytes are those that the K requests of a connection were answered with, from byte first_byte on. */
+void fixture_check_blocks(const uint8_t *data, size_t bytes, uint64_t first_byte);
 
 /* True if the loop would sleep now, and for ever. */
 bool fixture_at_rest(const struct fixture *f);

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,18 +137,11 @@ static bool turn(struct teller *t)
     return false;
 }
 
-/* Writes all output and hears it, answering each request as its method wants. */
-static bool converse(struct teller *t)
+/* Answers each request that has been sent as its method wants. */
+static void answer_requests(struct teller *t)
 {
-    while (ringmq_output_bytes(t->conn) > 0) {
-        if (!turn(t))
-            return false;
-    }
-    if (ringmq_state(t->conn) == RINGMQ_WAITING)
-        return false;
-    uint32_t answered = 0;
-    for (const char *call; peer_has_more(&t->peer); answered++) {
-        call = peer_hears(&t->peer);
+    while (peer_has_more(&t->peer)) {
+        const char *call = peer_hears(&t->peer);
         unsigned long token = strtoul(call + 4, NULL, 10);
         if (strncmp(call, "[0, ", 4) != 0)
             continue;
@@ -158,9 +152,16 @@ static bool converse(struct teller *t)
                                                            : "1";
         peer_says(&t->peer, "[1, %lu, nil, %s]", token, result);
     }
-    while (ringmq_in_flight(t->conn) > 0 && ringmq_output_bytes(t->conn) == 0) {
+}
+
+/* Goes on until all calls are answered; false if the connection ends before. */
+static bool converse(struct teller *t)
+{
+    while (ringmq_in_flight(t->conn) > 0 || ringmq_output_bytes(t->conn) > 0) {
         if (!turn(t) || ringmq_state(t->conn) == RINGMQ_WAITING)
             return false;
+        if (ringmq_output_bytes(t->conn) == 0)
+            answer_requests(t);
     }
     return true;
 }

@@ -153,8 +153,9 @@ static void test_wrong_options_are_refused(void **state)
         if (s.parameter_count == s.positional_count)
             continue;
         static const char *const rows[][2] = {
-            {"5", "options"}, {"[]", "options"}, {"nil", "options"}, {"'x'", "options"}, {"{5: 1}", "options"},
-            {"{nil: 1}", "options"}, {"{'wiat': 1}", "wiat"}, {"{'': 1}", ""}, {"{b'group_prefetch': [1]}", "group_prefetch"},
+            {"5", "options"},          {"[]", "options"},     {"nil", "options"},
+            {"'x'", "options"},        {"{5: 1}", "options"}, {"{nil: 1}", "options"},
+            {"{'wiat': 1}", "wiat"},   {"{'': 1}", ""},       {"{b'group_prefetch': [1]}", "group_prefetch"},
             {"{'\xff\x01': 1}", "??"},
         };
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++, checked++) {

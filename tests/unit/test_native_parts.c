@@ -100,13 +100,41 @@ static void test_arena_pieces_stay(void **state)
 static void test_utf8(void **state)
 {
     static const char *const valid[] = {
-        "", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "gr\xc3\xbcn",
+        "",
+        "a",
+        "\x7f",
+        "\xc2\x80",
+        "\xdf\xbf",
+        "\xe0\xa0\x80",
+        "\xed\x9f\xbf",
+        "\xee\x80\x80",
+        "\xef\xbf\xbf",
+        "\xf0\x90\x80\x80",
+        "\xf4\x8f\xbf\xbf",
+        "gr\xc3\xbcn",
     };
     static const char *const invalid[] = {
-        "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xc2\xc2", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xe0\xa0",
-        "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80",
-        "\xf5\x80\x80\x80", "\xfe", "\xff", "\xe2\x28\xa1", "\xe2\x82\x28",
+        "\x80",
+        "\xbf",
+        "\xc0\x80",
+        "\xc1\xbf",
+        "\xc2",
+        "\xc2\x41",
+        "\xc2\xc2",
+        "\xe0\x80\x80",
+        "\xe0\x9f\xbf",
+        "\xe0\xa0",
+        "\xed\xa0\x80",
+        "\xed\xbf\xbf",
+        "\xf0\x80\x80\x80",
+        "\xf0\x8f\xbf\xbf",
+        "\xf0\x90\x80",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xfe",
+        "\xff",
+        "\xe2\x28\xa1",
+        "\xe2\x82\x28",
     };
     char text[64];
 
@@ -114,13 +142,13 @@ static void test_utf8(void **state)
     for (size_t before = 0; before < 20; before++) {
         for (size_t after = 0; after < 20; after += 9) {
             for (size_t i = 0; i < sizeof valid / sizeof valid[0]; i++) {
-                const int bytes = snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, "aaaaaaaaaaaaaaaaaaaa", valid[i],
-                                           (int)after, "aaaaaaaaaaaaaaaaaaaa");
+                const int bytes = snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, "aaaaaaaaaaaaaaaaaaaa",
+                                           valid[i], (int)after, "aaaaaaaaaaaaaaaaaaaa");
                 assert_true(utf8_valid((struct view){text, (size_t)bytes}));
             }
             for (size_t i = 0; i < sizeof invalid / sizeof invalid[0]; i++) {
-                const int bytes = snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, "aaaaaaaaaaaaaaaaaaaa", invalid[i],
-                                           (int)after, "aaaaaaaaaaaaaaaaaaaa");
+                const int bytes = snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, "aaaaaaaaaaaaaaaaaaaa",
+                                           invalid[i], (int)after, "aaaaaaaaaaaaaaaaaaaa");
                 assert_false(utf8_valid((struct view){text, (size_t)bytes}));
             }
         }

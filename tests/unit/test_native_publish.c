@@ -32,12 +32,14 @@ static void test_headers_and_group_come_back(void **state)
 {
     struct fixture *f = *state;
 
-    check(f, A, "publish",
-          "['q', [['a', {'headers': {'n': nil, 't': true, 'f': false, 'u': 5, 'i': -5, 'd': 1.5, 's': 'x', 'b': b'y'}}],"
-          " ['b', {'group': b'g'}], ['c', {'headers': {}}], ['d', {}], [b'e', {b'headers': {b'k': 1}, 'group': 'h'}]]]",
-          "[1, 5]");
+    check(
+        f, A, "publish",
+        "['q', [['a', {'headers': {'n': nil, 't': true, 'f': false, 'u': 5, 'i': -5, 'd': 1.5, 's': 'x', 'b': b'y'}}],"
+        " ['b', {'group': b'g'}], ['c', {'headers': {}}], ['d', {}], [b'e', {b'headers': {b'k': 1}, 'group': 'h'}]]]",
+        "[1, 5]");
     check(f, A, "receive", "['q', {'max': 9}]",
-          "[[R1, 1, 1, b'a', {'headers': {'n': nil, 't': true, 'f': false, 'u': 5, 'i': -5, 'd': 1.5, 's': 'x', 'b': b'y'}}],"
+          "[[R1, 1, 1, b'a', {'headers': {'n': nil, 't': true, 'f': false, 'u': 5, 'i': -5, 'd': 1.5, 's': 'x', 'b': "
+          "b'y'}}],"
           " [R2, 2, 1, b'b', {'group': 'g'}], [R3, 3, 1, b'c'], [R4, 4, 1, b'd'],"
           " [R5, 5, 1, b'e', {'headers': {'k': 1}, 'group': 'h'}]]");
 }

@@ -176,11 +176,19 @@ static void test_info(void **state)
     static const struct {
         const char *key, *value;
     } rows[] = {
-        {"name", "'q'"}, {"type", "'standard'"}, {"delayed", "0"}, {"ready", "2"}, {"inflight", "1"}, {"parked", "1"},
-        {"total", "4"}, {"bytes", "6"}, {"next_id", "6"}, {"consumers", "0"}, {"waiters", "0"}, {"paused", "false"},
-        {"oldest_ms", "1000"}, {"publish_rate", "1"}, {"deliver_rate", "0.6"}, {"ack_rate", "0.2"}, {"published", "5"},
-        {"refused", "0"}, {"delivered", "4"}, {"acked", "1"}, {"nacked", "1"}, {"parks", "1"}, {"visibility", "30000"},
-        {"max_hold", "43200000"}, {"overflow", "'reject'"}, {"max_message_bytes", "0"},
+        {"name", "'q'"},          {"type", "'standard'"},
+        {"delayed", "0"},         {"ready", "2"},
+        {"inflight", "1"},        {"parked", "1"},
+        {"total", "4"},           {"bytes", "6"},
+        {"next_id", "6"},         {"consumers", "0"},
+        {"waiters", "0"},         {"paused", "false"},
+        {"oldest_ms", "1000"},    {"publish_rate", "1"},
+        {"deliver_rate", "0.6"},  {"ack_rate", "0.2"},
+        {"published", "5"},       {"refused", "0"},
+        {"delivered", "4"},       {"acked", "1"},
+        {"nacked", "1"},          {"parks", "1"},
+        {"visibility", "30000"},  {"max_hold", "43200000"},
+        {"overflow", "'reject'"}, {"max_message_bytes", "0"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         check_field(info, rows[i].key, rows[i].value);
@@ -229,7 +237,8 @@ static void test_list(void **state)
     check(f, A, "queue.list", "[{'max': 0}]", "! ['BAD_REQUEST', ..., {'key': 'max'}]");
     check(f, A, "queue.list", "[{'max': 1001}]", "! ['LIMIT', ..., {'which': 'max_batch'}]");
     check(f, A, "queue.list", "[{'prefix': 'b'}]",
-          "{'queues': [{'name': 'b', 'type': 'standard', 'delayed': 0, 'ready': 0, 'inflight': 0, 'parked': 0, 'total': 0,"
+          "{'queues': [{'name': 'b', 'type': 'standard', 'delayed': 0, 'ready': 0, 'inflight': 0, 'parked': 0, "
+          "'total': 0,"
           " 'bytes': 0, 'consumers': 0, 'waiters': 0, 'paused': false}], 'next': nil}");
 }
 
@@ -237,15 +246,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, door_setup, door_teardown)
-        TEST(test_create),
-        TEST(test_wrong_attributes),
-        TEST(test_max_queues),
-        TEST(test_update),
-        TEST(test_delete),
-        TEST(test_a_remembered_queue_that_was_deleted),
-        TEST(test_purge),
-        TEST(test_pause_and_resume),
-        TEST(test_info),
+        TEST(test_create), TEST(test_wrong_attributes), TEST(test_max_queues),
+        TEST(test_update), TEST(test_delete),           TEST(test_a_remembered_queue_that_was_deleted),
+        TEST(test_purge),  TEST(test_pause_and_resume), TEST(test_info),
         TEST(test_list),
 #undef TEST
     };

@@ -21,7 +21,8 @@ static void test_hello(void **state)
     check(f, A, "config.set", "['max_response_bytes', '2kb']", "true");
     check(f, A, "hello", "[{'client': 'test', 'version': '1', 'user': 'x', 'password': 'y'}]",
           "{'server': 'ringmq', 'version': '" RINGMQ_VERSION "', 'protocol': 1, 'durability': 'none', 'features': [],"
-          " 'limits': {'max_message_bytes': 1000, 'max_request_bytes': 131072, 'max_response_bytes': 2048, 'max_batch': 50,"
+          " 'limits': {'max_message_bytes': 1000, 'max_request_bytes': 131072, 'max_response_bytes': 2048, "
+          "'max_batch': 50,"
           " 'max_wait': 20000, 'max_prefetch': 1000000, 'max_consumers': 1024, 'max_waiters': 1024,"
           " 'max_elements': 262144}}");
 }
@@ -47,8 +48,7 @@ static void test_help(void **state)
     for (; (at = strstr(at, "{'name': ")) != NULL; at++)
         count++;
     assert_int_equal(count, COMMAND_COUNT);
-    check(f, A, "help", "['ping']",
-          "[{'name': 'ping', 'args': '', 'help': 'answer \"pong\"', 'group': 'connection'}]");
+    check(f, A, "help", "['ping']", "[{'name': 'ping', 'args': '', 'help': 'answer \"pong\"', 'group': 'connection'}]");
     check(f, A, "help", "['pung']", "! ['NOT_FOUND', ...]");
     check(f, A, "ping", "[]", "'pong'");
 }
@@ -144,7 +144,8 @@ static void test_server_stats(void **state)
     door_notify(f, A, "ping", "[]");
     check(f, A, "server.stats", "[]",
           "{'published': 0, 'refused': 0, 'delivered': 0, 'redelivered': 0, 'acked': 0, 'nacked': 0, 'timed_out': 0,"
-          " 'returned': 0, 'expired': 0, 'parks': 0, 'kicks': 0, 'purged': 0, 'discarded': 0, 'dropped': 0, 'requests': 3,"
+          " 'returned': 0, 'expired': 0, 'parks': 0, 'kicks': 0, 'purged': 0, 'discarded': 0, 'dropped': 0, "
+          "'requests': 3,"
           " 'error_answers': 1, 'notifications': 1, 'notification_errors': 0, 'ignored': 0, 'protocol_errors': 0}");
 }
 
@@ -161,11 +162,12 @@ static void test_client_list(void **state)
     check(f, B, "publish", "['q', ['a', 'b']]", "[1, 2]");
     check(f, B, "consume", "['q', {'prefetch': 2}]", "1");
     f->now_ms += 250;
-    check(f, A, "client.list", "[]",
-          "{'clients': [{'id': 1, 'addr': '10.0.0.1:99', 'name': '', 'version': '', 'age_ms': 250, 'consumers': 0,"
-          " 'waiters': 0, 'inflight': 0, 'requests': 1, 'output_bytes': 0}, {'id': 2, 'addr': '10.0.0.2:99',"
-          " 'name': 'worker', 'version': '2', 'age_ms': 250, 'consumers': 1, 'waiters': 0, 'inflight': 2, 'requests': 4,"
-          " 'output_bytes': 0}]}");
+    check(
+        f, A, "client.list", "[]",
+        "{'clients': [{'id': 1, 'addr': '10.0.0.1:99', 'name': '', 'version': '', 'age_ms': 250, 'consumers': 0,"
+        " 'waiters': 0, 'inflight': 0, 'requests': 1, 'output_bytes': 0}, {'id': 2, 'addr': '10.0.0.2:99',"
+        " 'name': 'worker', 'version': '2', 'age_ms': 250, 'consumers': 1, 'waiters': 0, 'inflight': 2, 'requests': 4,"
+        " 'output_bytes': 0}]}");
     door_connect(f, C);
     assert_non_null(strstr(door_call(f, A, "client.list", "[]"), "{'id': 4, 'addr': '10.0.0.3:99', "));
 }
@@ -186,16 +188,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, door_setup, door_teardown)
-        TEST(test_hello),
-        TEST(test_hello_with_a_name_that_can_not_be_shown),
-        TEST(test_help),
-        TEST(test_config_get),
-        TEST(test_config_set),
-        TEST(test_draining),
-        TEST(test_server_info),
-        TEST(test_server_stats),
-        TEST(test_client_list),
-        TEST(test_client_kill),
+        TEST(test_hello),       TEST(test_hello_with_a_name_that_can_not_be_shown),
+        TEST(test_help),        TEST(test_config_get),
+        TEST(test_config_set),  TEST(test_draining),
+        TEST(test_server_info), TEST(test_server_stats),
+        TEST(test_client_list), TEST(test_client_kill),
 #undef TEST
     };
 

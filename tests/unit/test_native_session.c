@@ -1,4 +1,7 @@
-/* The native door's sessions: the shapes of what comes in, any cut of it, how a session ends, and what sessions share. */
+/*
+ * The native door's sessions: the shapes of what comes in, any cut of it, how a session ends, and what sessions
+ * share.
+ */
 #include "tests/support/native_door.h"
 
 #include "protocol/encoder.h"
@@ -37,10 +40,28 @@ static void check_ended(struct fixture *f, int client, const char *error)
 static void test_values_of_no_shape_end_the_session(void **state)
 {
     static const char *const values[] = {
-        "5", "nil", "'ping'", "{}", "{0: 1, 'ping': []}", "[]", "[0]", "[0, 1]", "[0, 1, 'ping']",
-        "[0, 1, 'ping', [], 5]", "[1, 1, nil]", "[2, 'ping']", "[2, 'ping', [], 1]", "[3, 1, 'ping', []]",
-        "[-1, 1, 'ping', []]", "['0', 1, 'ping', []]", "[0.0, 1, 'ping', []]", "[[0], 1, 'ping', []]",
-        "[0, -1, 'ping', []]", "[0, 4294967296, 'ping', []]", "[0, nil, 'ping', []]", "[0, '1', 'ping', []]",
+        "5",
+        "nil",
+        "'ping'",
+        "{}",
+        "{0: 1, 'ping': []}",
+        "[]",
+        "[0]",
+        "[0, 1]",
+        "[0, 1, 'ping']",
+        "[0, 1, 'ping', [], 5]",
+        "[1, 1, nil]",
+        "[2, 'ping']",
+        "[2, 'ping', [], 1]",
+        "[3, 1, 'ping', []]",
+        "[-1, 1, 'ping', []]",
+        "['0', 1, 'ping', []]",
+        "[0.0, 1, 'ping', []]",
+        "[[0], 1, 'ping', []]",
+        "[0, -1, 'ping', []]",
+        "[0, 4294967296, 'ping', []]",
+        "[0, nil, 'ping', []]",
+        "[0, '1', 'ping', []]",
         "[0, [1], 'ping', []]",
     };
     struct fixture *f = *state;
@@ -92,8 +113,16 @@ static void test_bytes_that_make_no_sense_end_the_session(void **state)
 static void test_what_is_ignored(void **state)
 {
     static const char *const values[] = {
-        "[1, 5, nil, 'x']", "[1, 'any', [], {}]", "[2, 'nvim_set_client_info', [1, 2]]", "[2, 5, []]", "[2, nil, {}]",
-        "[2, ['ping'], []]", "[2, {'a': 1}, 5]", "[2, 'hello', []]", "[2, 'receive', 5]", "[2, 'consume', ['q']]",
+        "[1, 5, nil, 'x']",
+        "[1, 'any', [], {}]",
+        "[2, 'nvim_set_client_info', [1, 2]]",
+        "[2, 5, []]",
+        "[2, nil, {}]",
+        "[2, ['ping'], []]",
+        "[2, {'a': 1}, 5]",
+        "[2, 'hello', []]",
+        "[2, 'receive', 5]",
+        "[2, 'consume', ['q']]",
     };
     const size_t count = sizeof values / sizeof values[0];
     struct fixture *f = *state;
@@ -192,8 +221,9 @@ static void test_bytes_one_at_a_time(void **state)
     }
     door_turn(f);
     assert_string_equal(door_answer(f, A, 1), "[1, 2]");
-    assert_string_equal(door_answer(f, A, 2),
-                        "[[R1, 1, 1, b'a'], [R2, 2, 1, b'b', {'headers': {'k': 1.5}, 'group': 'g'}], [R3, 3, 1, b'c']]");
+    assert_string_equal(
+        door_answer(f, A, 2),
+        "[[R1, 1, 1, b'a'], [R2, 2, 1, b'b', {'headers': {'k': 1.5}, 'group': 'g'}], [R3, 3, 1, b'c']]");
     assert_string_equal(door_answer(f, B, 2), "'pong'");
     assert_non_null(strstr(door_call(f, C, "client.list", "[]"), "'name': 'a name that is long enough to be held'"));
     buffer_close(&a);

@@ -68,11 +68,13 @@ static void test_nack(void **state)
     check(f, A, "nack", "[[R1]]", "1");
     check(f, A, "nack", "[[R2], {'delay': 5000}]", "1");
     check(f, A, "nack", "[[R3], {'dead': true, 'note': 'why'}]", "1");
-    check(f, A, "peek", "['q', {'max': 3}]",
-          "{'messages': [{'id': 1, 'state': 'ready', 'attempts': 1, 'body': b'a', 'age_ms': 0, 'expires_ms': 345600000},"
-          " {'id': 2, 'state': 'delayed', 'attempts': 1, 'body': b'b', 'age_ms': 0, 'due_ms': 5000, 'expires_ms': 345600000},"
-          " {'id': 3, 'state': 'parked', 'attempts': 1, 'body': b'c', 'headers': {'k': 1}, 'group': 'g', 'age_ms': 0,"
-          " 'expires_ms': 345600000, 'reason': 'rejected', 'note': 'why'}], 'next': 4}");
+    check(
+        f, A, "peek", "['q', {'max': 3}]",
+        "{'messages': [{'id': 1, 'state': 'ready', 'attempts': 1, 'body': b'a', 'age_ms': 0, 'expires_ms': 345600000},"
+        " {'id': 2, 'state': 'delayed', 'attempts': 1, 'body': b'b', 'age_ms': 0, 'due_ms': 5000, 'expires_ms': "
+        "345600000},"
+        " {'id': 3, 'state': 'parked', 'attempts': 1, 'body': b'c', 'headers': {'k': 1}, 'group': 'g', 'age_ms': 0,"
+        " 'expires_ms': 345600000, 'reason': 'rejected', 'note': 'why'}], 'next': 4}");
 }
 
 /* Options that exclude each other, or a note that is too long or no text, are refused and settle nothing. */

@@ -1,12 +1,13 @@
 /* Listeners: which addresses they take, what they leave alone, and how they bear a lack of descriptors. */
 #include "tests/unit/net_fixture.h"
 
-/* clang-format off: cmocka.h needs these before it */
+/* cmocka.h needs the headers before it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
 #include <cmocka.h>
-/* clang-format on */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -302,16 +303,11 @@ static void addresses_are_read_and_printed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(any_port_is_the_same_for_all_addresses),
-        TEST(a_taken_port_is_an_error_with_the_address),
-        TEST(a_unix_socket_has_its_mode_and_is_removed),
-        TEST(a_socket_file_without_a_listener_is_replaced),
-        TEST(a_socket_that_is_listened_on_is_not_taken),
-        TEST(a_file_that_is_no_socket_is_left_alone),
-        TEST(the_socket_file_of_another_server_is_not_removed),
-        TEST(a_connection_too_many_is_told_so),
-        TEST(a_lack_of_descriptors_pauses_accepting),
-        cmocka_unit_test(addresses_are_read_and_printed),
+        TEST(any_port_is_the_same_for_all_addresses),           TEST(a_taken_port_is_an_error_with_the_address),
+        TEST(a_unix_socket_has_its_mode_and_is_removed),        TEST(a_socket_file_without_a_listener_is_replaced),
+        TEST(a_socket_that_is_listened_on_is_not_taken),        TEST(a_file_that_is_no_socket_is_left_alone),
+        TEST(the_socket_file_of_another_server_is_not_removed), TEST(a_connection_too_many_is_told_so),
+        TEST(a_lack_of_descriptors_pauses_accepting),           cmocka_unit_test(addresses_are_read_and_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ static enum argument_type type_find(const char *word, size_t bytes)
 {
     unsigned type = 0;
 
-    while (type < ARGUMENT_TYPE_COUNT && (strlen(types[type].word) != bytes || memcmp(types[type].word, word, bytes) != 0))
+    while (type < ARGUMENT_TYPE_COUNT &&
+           (strlen(types[type].word) != bytes || memcmp(types[type].word, word, bytes) != 0))
         type++;
     assert(type < ARGUMENT_TYPE_COUNT);
     return (enum argument_type)type;

@@ -1,12 +1,12 @@
 /*
  * arguments: what stands in a request's parameters, checked against the `args` text of the command's row.
  *
- * The text is parsed once into a signature. Checking walks the parameters once: each value is looked at by its type and
- * comes out as a number, a text or a node, so that a handler never looks at the wire. A handler names its arguments by
- * their place in the text, positional ones first, then the options, in an enum of its own.
+ * The text is parsed once into a signature. Checking walks the parameters once: each value is looked at by its type
+ * and comes out as a number, a text or a node, so that a handler never looks at the wire. A handler names its
+ * arguments by their place in the text, positional ones first, then the options, in an enum of its own.
  *
- * What can fail is the caller's request: an argument that is missing, of another type, given twice, or unknown. All of it
- * ends in a struct argument_error that names the argument.
+ * What can fail is the caller's request: an argument that is missing, of another type, given twice, or unknown. All
+ * of it ends in a struct argument_error that names the argument.
  */
 #ifndef SERVER_DOORS_NATIVE_ARGUMENTS_H
 #define SERVER_DOORS_NATIVE_ARGUMENTS_H
@@ -21,15 +21,15 @@
 #define ARGUMENTS_MAX 8
 
 /* Types: X(id, word in a signature, what a value must be) */
-#define ARGUMENT_TYPE_LIST(X)                                                                                            \
-    X(NAME, "name", "a name: 1 to 255 characters from A-Z a-z 0-9 . _ - / :")                                            \
-    X(TEXT, "text", "text")                                                                                              \
-    X(ID, "id", "an integer from 0 to 2^53 - 1")                                                                         \
-    X(COUNT, "count", "an integer from 0 to 2^32 - 1")                                                                   \
-    X(MS, "ms", "milliseconds, an integer from 0 to 10 years")                                                           \
-    X(BOOL, "bool", "true or false")                                                                                     \
-    X(LIST, "list", "an array")                                                                                          \
-    X(MAP, "map", "a map")                                                                                               \
+#define ARGUMENT_TYPE_LIST(X)                                                 \
+    X(NAME, "name", "a name: 1 to 255 characters from A-Z a-z 0-9 . _ - / :") \
+    X(TEXT, "text", "text")                                                   \
+    X(ID, "id", "an integer from 0 to 2^53 - 1")                              \
+    X(COUNT, "count", "an integer from 0 to 2^32 - 1")                        \
+    X(MS, "ms", "milliseconds, an integer from 0 to 10 years")                \
+    X(BOOL, "bool", "true or false")                                          \
+    X(LIST, "list", "an array")                                               \
+    X(MAP, "map", "a map")                                                    \
     X(ANY, "any", "a value")
 
 enum argument_type {

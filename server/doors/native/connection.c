@@ -11,15 +11,15 @@
 /* ---- hello ------------------------------------------------------------------------------------------------------- */
 
 /* What a server can refuse because it is too much: X(name, value), r being the request. */
-#define HELLO_LIMIT_LIST(X)                                                                                              \
-    X(max_message_bytes, r->door->options->max_message_bytes)                                                            \
-    X(max_request_bytes, r->door->options->max_request_bytes)                                                            \
-    X(max_response_bytes, r->door->options->max_response_bytes)                                                          \
-    X(max_batch, r->door->options->max_batch)                                                                            \
-    X(max_wait, r->door->options->max_wait)                                                                              \
-    X(max_prefetch, LIMIT_PREFETCH)                                                                                      \
-    X(max_consumers, LIMIT_CONSUMERS)                                                                                    \
-    X(max_waiters, LIMIT_WAITERS)                                                                                        \
+#define HELLO_LIMIT_LIST(X)                                     \
+    X(max_message_bytes, r->door->options->max_message_bytes)   \
+    X(max_request_bytes, r->door->options->max_request_bytes)   \
+    X(max_response_bytes, r->door->options->max_response_bytes) \
+    X(max_batch, r->door->options->max_batch)                   \
+    X(max_wait, r->door->options->max_wait)                     \
+    X(max_prefetch, LIMIT_PREFETCH)                             \
+    X(max_consumers, LIMIT_CONSUMERS)                           \
+    X(max_waiters, LIMIT_WAITERS)                               \
     X(max_elements, LIMIT_NODES)
 
 #define X(name, value) +1
@@ -44,8 +44,8 @@ static void answer_hello(struct request *r)
     encode_array(out, 0);
     encode_text(out, "limits");
     encode_map(out, HELLO_LIMITS);
-#define X(name, value)                                                                                                   \
-    encode_text(out, #name);                                                                                             \
+#define X(name, value)       \
+    encode_text(out, #name); \
     encode_uint(out, value);
     HELLO_LIMIT_LIST(X)
 #undef X

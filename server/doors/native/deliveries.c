@@ -19,7 +19,7 @@ void encode_body(struct buffer *out, const struct message *message)
     buffer_splice(out, body.data, body.bytes, body_ref(shared));
 }
 
-/* One growth for the whole batch instead of one after the other; headers and groups come on top as they come. */
+/* One growth for the whole batch instead of many; headers and groups are rare and grow it as they come. */
 static void reserve(struct buffer *out, const struct broker *b, uint32_t first, uint32_t count)
 {
     size_t bytes = 5;
@@ -52,15 +52,15 @@ void session_deliver(struct session *session, uint32_t first, uint32_t count, bo
     const struct broker *b = session->door->broker;
     struct owed_store *store = &session->door->scratch->owed;
     struct buffer *out = session->out;
-    /* What has been in the buffer before counts in the stream but is no longer in these sums, or the other way round. */
-    const uint64_t before_bytes = session_stream_bytes(session) - out->bytes - out->spliced_bytes;
+    /* The buffer's own sums begin somewhere in the stream; while it only grows, the distance stays the same. */
+    const uint64_t distance = session_stream_bytes(session) - out->bytes - out->spliced_bytes;
 
     reserve(out, b, first, count);
     encode_array(out, count);
     for (uint32_t i = first; count > 0; count--) {
         const struct delivery *delivery = &b->deliveries[i];
         encode_delivery(out, delivery->message, delivery->receipt);
-        const uint64_t end_bytes = before_bytes + out->bytes + out->spliced_bytes;
+        const uint64_t end_bytes = distance + out->bytes + out->spliced_bytes;
         if (!owed_push(&session->owed, store, end_bytes, delivery->receipt, auto_ack))
             out->failed = true;
         i = delivery->next;

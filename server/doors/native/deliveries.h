@@ -7,8 +7,8 @@
 #include "server/doors/native/session.h"
 
 /*
- * Stores [delivery, ...] of `count` of the broker's deliveries, from `first` on, in the session's out buffer, and notes each
- * as owed. If memory runs out the buffer is failed, and with it the session.
+ * Stores [delivery, ...] of `count` of the broker's deliveries, from `first` on, in the session's out buffer, and
+ * notes each as owed. If memory runs out the buffer is failed, and with it the session.
  */
 void session_deliver(struct session *session, uint32_t first, uint32_t count, bool auto_ack);
 

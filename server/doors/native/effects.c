@@ -61,7 +61,8 @@ static void tell(struct session *session, const struct effect *effect)
     assert(false); /* the switch knows the whole list */
 }
 
-void native_effects(struct native *door, int64_t now_ms, void (*touched_cb)(void *user, struct session *session), void *user)
+void native_effects(struct native *door, int64_t now_ms, void (*touched_cb)(void *user, struct session *session),
+                    void *user)
 {
     const struct broker *b = door->broker;
 

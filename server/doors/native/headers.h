@@ -10,12 +10,12 @@
 #include "server/doors/native/arena.h"
 
 /*
- * Reads the map at `node` into a flat list in the arena. ERR_NONE, BAD_REQUEST (a key that is not text, a value that is no
- * scalar, too many or too long), or MEMORY_LIMIT when out of memory.
+ * Reads the map at `node` into a flat list in the arena. ERR_NONE, BAD_REQUEST (a key that is not UTF-8, a value that
+ * is no scalar, too many or too long), or MEMORY_LIMIT when out of memory. A text that is not UTF-8 becomes bytes.
  */
 enum error_code headers_read(const struct decoder *d, uint32_t node, struct arena *arena, struct view *out);
 
-/* The map of a message's headers and group, `pairs` of them counted by extras_count(), without the map's own head. */
+/* A message's headers and group as pairs of a map whose head is the caller's, and how many there will be. */
 uint32_t extras_count(const struct message *message);
 void encode_extras(struct buffer *out, const struct message *message);
 

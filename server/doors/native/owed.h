@@ -1,7 +1,8 @@
 /*
- * owed: what a session still has to write. For each delivery that lies in its out buffer: where in the stream its last
- * byte is, its receipt, and whether it is acked by being written. First in, first out, in blocks that sessions take from
- * a common store and give back as soon as they are empty, so that a session without unwritten deliveries holds none.
+ * owed: what a session still has to write. For each delivery that lies in its out buffer: where in the stream its
+ * last byte is, its receipt, and whether it is acked by being written. First in, first out, in blocks that sessions
+ * take from a common store and give back as soon as they are empty, so that a session without unwritten deliveries
+ * holds none.
  *
  * The usual case is that everything has been written and nothing is acked by it: then settling costs nothing per
  * delivery, the blocks just go back.
@@ -14,7 +15,7 @@
 #include <stdint.h>
 
 #define OWED_BLOCK_BYTES 4096
-#define OWED_PER_BLOCK (OWED_BLOCK_BYTES / 16 - 1)
+#define OWED_PER_BLOCK   (OWED_BLOCK_BYTES / 16 - 1)
 
 /* An end in the stream that is never reached: the delivery will not be written. */
 #define OWED_NEVER UINT64_MAX

@@ -2,8 +2,8 @@
  * publish: messages in. The bodies of a batch go to the broker as views of the request's bytes, in one array that all
  * requests share; a body that was streamed lies where it will stay, and only a reference to it is handed over.
  *
- * What is wrong with one message is noted at its index and goes to the broker with the others, so that its answer has one
- * order of entries. The arrays for that are filled only from the first wrong message on.
+ * What is wrong with one message is noted at its index and goes to the broker with the others, so that the answer has
+ * one order of entries. The arrays for that are filled only from the first wrong message on.
  */
 #include "server/doors/native/headers.h"
 #include "server/doors/native/request.h"
@@ -45,8 +45,8 @@ static uint32_t publish_queue_node(const struct decoder *d)
 }
 
 /*
- * Whatever is large and stands in the list of messages is taken for a body; if it is something else it is dropped when the
- * request has been refused for it. The reasons to skip one are those for which the publish would be refused.
+ * Whatever is large and stands in the list of messages is taken for a body; if it is something else it is dropped
+ * when the request has been answered. The reasons to skip one are those for which the publish would be refused.
  */
 enum error_code publish_stream_begin(void *user, const struct decoder *d, uint32_t bytes, struct stream *out)
 {
@@ -119,8 +119,8 @@ static void read_options(struct batch *batch, uint32_t index, uint32_t map)
         return;
     }
     if (options[HEADERS].given) {
-        const enum error_code code =
-            headers_read(r->decoder, options[HEADERS].node, &r->scratch->arena, &item->headers);
+        const enum error_code code = headers_read(r->decoder, options[HEADERS].node, &r->scratch->arena,
+                                                  &item->headers);
         if (code == ERR_BAD_REQUEST)
             refuse(batch, index, code, "headers");
         else if (code != ERR_NONE)
@@ -254,8 +254,8 @@ void handle_publish(struct request *r)
     read_batch(&batch, list);
     if (batch.code == ERR_NONE) {
         batch.code = broker_publish(r->broker, r->now_ms, q, batch.items, batch.count, request_number(r, ATOMIC, false),
-                                    batch.refusals ? scratch->refused : NULL,
-                                    batch.refusals ? scratch->which : NULL, &result);
+                                    batch.refusals ? scratch->refused : NULL, batch.refusals ? scratch->which : NULL,
+                                    &result);
         if (batch.code == ERR_NONE)
             answer_published(r, &result);
         else

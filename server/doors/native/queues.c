@@ -95,8 +95,8 @@ void handle_queue_create(struct request *r)
     attributes_init(&set.values);
     if (request_has(r, ATTRIBUTES) && !read_attributes(r, r->arguments[ATTRIBUTES].node, &set))
         return;
-    const enum error_code code =
-        broker_queue_create(r->broker, r->now_ms, name.data, name.bytes, &set, &created, &differing);
+    const enum error_code code = broker_queue_create(r->broker, r->now_ms, name.data, name.bytes, &set, &created,
+                                                     &differing);
     if (code == ERR_QUEUE_EXISTS) {
         answer_exists(r, session_queue(r->session, name), &set, differing);
     } else if (code != ERR_NONE) {

@@ -70,8 +70,7 @@ void handle_credit(struct request *r)
 void handle_cancel(struct request *r)
 {
     enum { CONSUMER };
-    const enum error_code code =
-        broker_cancel(r->broker, r->now_ms, &r->session->peer, r->arguments[CONSUMER].number);
+    const enum error_code code = broker_cancel(r->broker, r->now_ms, &r->session->peer, r->arguments[CONSUMER].number);
 
     if (code != ERR_NONE)
         answer_error(r, code, NULL);

@@ -1,3 +1,7 @@
+/*
+ * request: from a value to its handler. The shape is looked at first, then the method, then the arguments; only then
+ * does a handler see it.
+ */
 #include "server/doors/native/request.h"
 
 #include <assert.h>
@@ -25,13 +29,15 @@ static enum command_id find_command(const struct decoder *d, uint32_t method)
 static void run_command(struct request *r, enum command_id command, uint32_t params)
 {
     const struct decoder *d = r->decoder;
+    struct argument arguments[ARGUMENTS_MAX];
     struct argument_error error;
 
+    r->arguments = arguments;
     if (d->too_many_nodes)
         answer_error(r, ERR_LIMIT, "max_elements");
     else if (d->nodes[params].type != NODE_ARRAY)
         answer_bad_request(r, "params", "params must be an array");
-    else if (!arguments_read(&r->scratch->commands[command], d, params, r->arguments, &error))
+    else if (!arguments_read(&r->scratch->commands[command], d, params, arguments, &error))
         answer_bad_request(r, error.key, error.text);
     else
         handlers[command](r);

@@ -21,8 +21,8 @@ struct request {
     int64_t now_ms;
     uint32_t msgid;
     bool notification;
-    bool answered; /* or left to an effect */
-    struct argument arguments[ARGUMENTS_MAX];
+    bool answered;                    /* or left to an effect */
+    const struct argument *arguments; /* by their place in the row's `args` */
 };
 
 /* Handles the value that the decoder holds: a request, a notification, a response, or the end of the session. */
@@ -58,8 +58,8 @@ void answer_error_begin(struct request *r, enum error_code code, const char *whi
 void answer_error_end(struct request *r);
 
 /*
- * [code, text], or [code, text, details] if there are any. text NULL: the code's own, with `which` behind it. The caller
- * puts `extra` more pairs of details behind it.
+ * [code, text], or [code, text, details] if there are any. text NULL: the code's own, with `which` behind it. The
+ * caller puts `extra` more pairs of details behind it.
  */
 void encode_error(struct buffer *out, enum error_code code, const char *text, const char *which, uint32_t extra);
 

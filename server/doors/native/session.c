@@ -1,3 +1,17 @@
+/*
+ * session: one connection, from its first byte to its last.
+ *
+ * The happy path: input goes through a decoder, borrowed for the call unless it holds part of a request; each request
+ * is handled and its answer stands in the out buffer before the next one is looked at. Deliveries follow at the end
+ * of the turn. What has been written is told, and settles what it settles.
+ *
+ * The end: bytes that make no sense, or whoever runs the door, end a session with one last notification; from then on
+ * it takes nothing in and is given nothing. session_close() hands back what was never written, and the broker sees to
+ * the rest.
+ *
+ * Invariant: a delivery that has been put into the out buffer is in `owed` until it has been written or the session
+ * is closed, so that it is settled, charged or given back exactly once.
+ */
 #include "server/doors/native/session.h"
 
 #include "protocol/encoder.h"
@@ -83,7 +97,8 @@ bool session_ending(const struct session *session)
 
 size_t session_memory(const struct session *session)
 {
-    size_t bytes = sizeof *session + strlen(session->address) + 1 + session->owed.block_count * sizeof(struct owed_block);
+    size_t bytes = sizeof *session + strlen(session->address) + 1 +
+                   session->owed.block_count * sizeof(struct owed_block);
 
     if (session->decoder != NULL)
         bytes += decoder_memory(session->decoder);
@@ -179,7 +194,7 @@ size_t session_input(struct session *session, int64_t now_ms, const void *input,
         session_refuse(session, ERR_MEMORY_LIMIT, NULL);
         return 0;
     }
-    while (taken < bytes && *budget > 0 && !session_ending(session) && !output_full(session)) {
+    while (taken<bytes && * budget> 0 && !session_ending(session) && !output_full(session)) {
         size_t used;
         const enum decoder_result result = decoder_feed(d, from + taken, bytes - taken, &used);
 

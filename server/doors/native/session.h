@@ -1,6 +1,6 @@
 /*
- * session: one connection as the native door sees it, and what the sessions of a door share. Internal to the door; the
- * calls are in server/doors/native.h.
+ * session: one connection as the native door sees it, and what the sessions of a door share. Internal to the door;
+ * the calls are in server/doors/native.h.
  */
 #ifndef SERVER_DOORS_NATIVE_SESSION_H
 #define SERVER_DOORS_NATIVE_SESSION_H
@@ -64,7 +64,7 @@ struct queue *session_queue(struct session *session, struct view name);
 
 /*
  * A decoder for a session that has input: its own if it holds part of a request, else a spare one. NULL when out of
- * memory. Given back it is the session's if it holds part of a request, else a spare again.
+ * memory. Given back it becomes the session's if it holds part of a request, else a spare again.
  */
 struct decoder *native_lend_decoder(struct native *door, struct session *session);
 void native_return_decoder(struct native *door, struct session *session, struct decoder *d);

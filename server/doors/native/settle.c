@@ -98,8 +98,7 @@ void handle_nack(struct request *r)
     }
     if (!read_note(r, NOTE, &options.note) || !read_receipts(r, &count))
         return;
-    const enum error_code code =
-        broker_nack(r->broker, r->now_ms, r->scratch->numbers, count, &options, &applied);
+    const enum error_code code = broker_nack(r->broker, r->now_ms, r->scratch->numbers, count, &options, &applied);
     answer_settled(r, code, applied);
 }
 

@@ -16,7 +16,7 @@ static size_t ascii_bytes(const uint8_t *at, size_t bytes)
     return ascii;
 }
 
-/* Bytes of the sequence that begins with `lead`, and the range of its second byte (RFC 3629, section 4); 0: none does. */
+/* Bytes of the sequence that begins with `lead` and the range of its second byte, by RFC 3629, section 4; 0: none. */
 static unsigned sequence_bytes(uint8_t lead, uint8_t *low, uint8_t *high)
 {
     *low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;

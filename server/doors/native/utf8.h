@@ -1,6 +1,6 @@
 /*
- * utf8: whether bytes can travel as a str. What one client sends as text another will read as text, and a decoder that
- * insists on UTF-8 would stop there.
+ * utf8: whether bytes can travel as a str. What one client sends as text another will read as text, and a decoder
+ * that insists on UTF-8 would stop there.
  */
 #ifndef SERVER_DOORS_NATIVE_UTF8_H
 #define SERVER_DOORS_NATIVE_UTF8_H

@@ -1,0 +1,154 @@
+/*
+ * match: the dealing of ready messages to whoever stands in line.
+ *
+ * A match deals one message at a time to the next who is able, going around, until messages or takers run out. Everybody who
+ * got something then gets one effect with all of it; receives whose wait is over then go empty-handed.
+ *
+ * Work is bounded: LINE_TURN deliveries in one turn, QUEUE_TURN of them from one queue before the next queue has its go.
+ * Nothing is allocated but slots.
+ */
+#include "server/broker/line.h"
+
+#include <assert.h>
+
+#define QUEUE_TURN 1024
+
+/* What an answer's frame and fields cost around a body. */
+#define DELIVERY_OVERHEAD 64
+
+static struct taker *next_taker(struct queue *q)
+{
+    struct ring_cursor at = {NULL, 0};
+    if (q->takers.count[TAKER_ABLE] > 1)
+        at = ring_first(&q->takers, TAKER_ABLE, q->turn_key + 1);
+    if (!at.page)
+        at = ring_first(&q->takers, TAKER_ABLE, 0);
+    return at.page ? ring_item(at) : NULL;
+}
+
+/* The first ready message; one that has expired and was not reached by its timer yet goes on the way. */
+struct ring_cursor line_next_message(struct broker *b, int64_t now_ms, struct queue *q)
+{
+    for (;;) {
+        struct ring_cursor at = ring_first(q->messages, MESSAGE_READY, 0);
+        if (!at.page || !life_passed(b, life_message(at)->expires_ms, now_ms))
+            return at;
+        COUNT(b, q, expired, 1);
+        life_gone(b, q, at, MESSAGE_READY);
+    }
+}
+
+/* An answer ends before it would pass the largest response, but never empty-handed. */
+bool line_fits(const struct broker *b, const struct taker *t, const struct message *m)
+{
+    return t->kind == TAKER_CONSUMER || t->held == 0 || t->held_bytes + m->body_bytes <= b->limits.max_response_bytes;
+}
+
+/* Hands one message over; false if memory ran out. */
+bool line_deal(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, struct taker *t)
+{
+    uint32_t body_bytes = life_message(at)->body_bytes;
+    if (!life_deliver(b, now_ms, q, at, t))
+        return false;
+    t->held_bytes += body_bytes;
+    t->peer->room_bytes -= (int64_t)body_bytes + DELIVERY_OVERHEAD;
+    return true;
+}
+
+/* Up to QUEUE_TURN messages of one queue around its ring. */
+static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
+{
+    uint32_t dealt = 0;
+    while (dealt < QUEUE_TURN && b->delivery_count < LINE_TURN && line_wants_match(b, q)) {
+        struct taker *t = next_taker(q);
+        struct ring_cursor at = line_next_message(b, now_ms, q);
+        if (!at.page)
+            break;
+        if (!line_fits(b, t, life_message(at))) {
+            t->full = true;
+            line_update(b, t);
+            continue;
+        }
+        bool first = t->batch_count == 0;
+        if (!line_deal(b, now_ms, q, at, t))
+            break;
+        dealt++;
+        q->turn_key = ring_key(t->at);
+        if (first) {
+            t->batch_next = NULL;
+            if (b->batch_tail)
+                b->batch_tail->batch_next = t;
+            else
+                b->batch = t;
+            b->batch_tail = t;
+        }
+        if (t->peer->room_bytes <= 0)
+            line_block(b, t->peer, true);
+        else if (t->held == t->limit)
+            line_update(b, t);
+    }
+    if (dealt > 0)
+        meter_add(&q->deliver_meter, now_ms, dealt);
+    line_wake(b, q);
+}
+
+/* Everybody who got something is told; a waiter is done with that. */
+static void emit_batches(struct broker *b)
+{
+    while (b->batch) {
+        struct taker *t = b->batch;
+        b->batch = t->batch_next;
+        line_emit(b, (struct effect){
+            .kind = t->kind == TAKER_CONSUMER ? EFFECT_DELIVER : EFFECT_ANSWER,
+            .peer = t->peer,
+            .id = t->id,
+            .first = t->batch_first,
+            .count = t->batch_count,
+            .auto_ack = t->auto_ack,
+        });
+        t->batch_count = 0;
+        if (t->kind == TAKER_WAITER)
+            line_leave(b, t);
+    }
+    b->batch_tail = NULL;
+}
+
+void line_over(struct broker *b, struct taker *waiter)
+{
+    assert(waiter->kind == TAKER_WAITER && !waiter->over);
+    waiter->over = true;
+    waiter->over_next = b->over;
+    b->over = waiter;
+}
+
+/* Waiters whose wait is over go empty-handed, unless their queue's match was cut and may still serve them. */
+static void answer_over(struct broker *b)
+{
+    struct taker *list = b->over, *later = NULL;
+    b->over = NULL;
+    while (list) {
+        struct taker *t = list;
+        list = t->over_next;
+        if (t->queue->dirty && t->able) {
+            t->over_next = later;
+            later = t;
+            continue;
+        }
+        t->over = false;
+        line_emit(b, (struct effect){.kind = EFFECT_ANSWER, .peer = t->peer, .id = t->id});
+        line_leave(b, t);
+    }
+    b->over = later;
+}
+
+void line_match(struct broker *b, int64_t now_ms)
+{
+    struct queue *last = b->dirty_tail;
+    for (struct queue *q; b->delivery_count < LINE_TURN && (q = line_next_dirty(b));) {
+        match_queue(b, now_ms, q);
+        if (q == last)
+            break; /* each queue has had its go */
+    }
+    emit_batches(b);
+    answer_over(b);
+}
