@@ -437,7 +437,6 @@
   1
   A/1 gets 3:c
 
-
 ## a queue that is paused in the turn of a publish delivers nothing
 > create jobs
 > A consume jobs prefetch=2
@@ -447,3 +446,4 @@
 > pause jobs
 > resume jobs
   A/1 gets 1:a
+

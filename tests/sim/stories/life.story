@@ -644,11 +644,11 @@
   A/1 gets 1:a 2:b
 > purge jobs inflight
   2
+  A/1 gets 3:c
 > ack jobs 1 2
   0
   [0] RECEIPT_STALE
   [1] RECEIPT_STALE
-  A/1 gets 3:c
 > info jobs
   delayed 0 ready 0 inflight 1 parked 0 bytes 1
 > ack jobs multiple 3
