@@ -73,7 +73,7 @@ static const char *word_read(const char **at, const char *end, char *out, size_t
         char c = *(*at)++;
         if (quote == '\0' && (c == ' ' || c == '\t' || c == '\n' || c == '\r'))
             return NULL;
-        if (c == quote || (quote == '\0' && (c == '\'' || c == '"'))) {
+        if (quote == '\0' ? c == '\'' || c == '"' : c == quote) {
             quote = c == quote ? '\0' : c;
             *quoted = true;
             continue;

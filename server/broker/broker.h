@@ -178,7 +178,7 @@ uint32_t broker_queue_lower(const struct broker *b, const char *name, size_t byt
 
 /*
  * Creates a queue, or finds it as it should be: *created says which. BAD_REQUEST (which: attribute), LIMIT (which:
- * max_hold, max_queues, max_message_bytes), QUEUE_EXISTS (named attributes differ: b->differing has their bits), MEMORY_LIMIT.
+ * max_hold, max_queues, max_request_bytes), QUEUE_EXISTS (named attributes differ: b->differing has their bits), MEMORY_LIMIT.
  */
 enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
     const struct attribute_set *set, bool *created, uint32_t *differing);
@@ -250,10 +250,10 @@ struct consume_options {
     int64_t visibility_ms;
 };
 
-/* A new consumer; *id is the peer's own count from 1. BAD_REQUEST, LIMIT (prefetch, max_hold, max_consumers), DRAINING, MEMORY_LIMIT. */
+/* A new consumer; *id is the peer's own count from 1. BAD_REQUEST, LIMIT (max_prefetch, max_hold, max_consumers), DRAINING, MEMORY_LIMIT. */
 enum error_code broker_consume(struct broker *b, struct queue *q, struct peer *peer, const struct consume_options *options, uint64_t *id);
 
-/* CONSUMER_NOT_FOUND, LIMIT (prefetch). */
+/* CONSUMER_NOT_FOUND, LIMIT (max_prefetch). */
 enum error_code broker_credit(struct broker *b, struct peer *peer, uint64_t consumer_id, uint32_t prefetch);
 
 /* Ends a consumer; its deliveries go back, charged. CONSUMER_NOT_FOUND. */

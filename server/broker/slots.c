@@ -30,6 +30,12 @@ static inline uint32_t generation_of(uint64_t receipt)
     return (uint32_t)(receipt >> SLOTS_INDEX_BITS) & GENERATION_MAX;
 }
 
+/* Runs are 1 to 511: so a receipt is never small, and never 0. */
+static inline uint32_t run_number(uint32_t n)
+{
+    return (n & RUN_MASK) ? n & RUN_MASK : 1;
+}
+
 static inline struct slot *at(const struct slots *slots, uint32_t index)
 {
     return &slots->table[index / SLOTS_BLOCK].block->slots[index % SLOTS_BLOCK];
@@ -40,7 +46,7 @@ void slots_init(struct slots *slots, struct pool *pool, uint32_t run, uint32_t i
     memset(slots, 0, sizeof *slots);
     assert(index_limit % SLOTS_BLOCK == 0 && index_limit <= 1u << SLOTS_INDEX_BITS);
     slots->pool = pool;
-    slots->run = run & RUN_MASK;
+    slots->run = run_number(run);
     slots->index_limit = index_limit ? index_limit : 1u << SLOTS_INDEX_BITS;
     slots->oldest_free = slots->newest_free = SLOT_NONE;
 }
@@ -118,7 +124,7 @@ static bool next_run(struct slots *slots)
         }
     }
     if (fresh)
-        slots->run = (slots->run + 1) & RUN_MASK;
+        slots->run = run_number(slots->run + 1);
     return fresh;
 }
 

@@ -71,7 +71,7 @@ struct slots {
     uint32_t run;
 };
 
-/* `run`: any number, its low 9 bits count. index_limit: a multiple of SLOTS_BLOCK; 0 means 2^24. */
+/* `run`: any number, its low 9 bits count (0 counts as 1). index_limit: a multiple of SLOTS_BLOCK; 0 means 2^24. */
 void slots_init(struct slots *slots, struct pool *pool, uint32_t run, uint32_t index_limit);
 void slots_close(struct slots *slots);
 

@@ -76,8 +76,7 @@
   X(max_request_bytes, BYTES, "16mb", 65 * OPTION_KB, 4095 * OPTION_MB, RUNTIME,                                       \
     "the largest request, with everything in it",                                                                      \
     "A connection that sends a larger one is closed. It must be at least 64kb more than max_message_bytes. This"       \
-    " bounds the size of a batch, and what one connection can make the server buffer. A change is for new"             \
-    " connections.")                                                                                                   \
+    " bounds the size of a batch, and what one connection can make the server buffer.")                                \
   X(max_response_bytes, BYTES, "16mb", OPTION_KB, 4095 * OPTION_MB, RUNTIME,                                           \
     "the size at which the answer to a receive or a peek stops taking messages",                                       \
     "There is always at least one message in it, however large. Higher saves round trips for large bodies; lower"      \

@@ -197,6 +197,24 @@ static void test_too_many_elements(void **state)
     assert_true(session_memory(f->clients[A].session) < 1024);
 }
 
+/* A notification whose answer would be long, with bodies by reference in it, leaves nothing of it. */
+static void test_a_long_answer_that_nobody_gets(void **state)
+{
+    struct fixture *f = *state;
+
+    check(f, A, "queue.create", "['q']", "{'created': true}");
+    for (int i = 0; i < 30; i++)
+        door_notify(f, A, "publish", "['q', [b'x'*8000, b'y'*9000]]");
+    door_turn(f);
+    const uint64_t written_bytes = f->clients[A].written_bytes;
+    door_notify(f, A, "peek", "['q']");
+    door_notify(f, A, "peek", "['q', {'max': 2}]");
+    door_turn(f);
+    assert_int_equal(f->clients[A].written_bytes, written_bytes);
+    assert_int_equal(f->door.counters.notification_errors, 0);
+    check(f, A, "queue.delete", "['q']", "60");
+}
+
 /* ---- input ------------------------------------------------------------------------------------------------------- */
 
 /* A conversation means the same byte by byte, and two connections may be in the middle of a request at once. */
@@ -330,6 +348,7 @@ int main(void)
         TEST(test_requests_for_no_method),
         TEST(test_msgids),
         TEST(test_too_many_elements),
+        TEST(test_a_long_answer_that_nobody_gets),
         TEST(test_bytes_one_at_a_time),
         TEST(test_the_budget_of_requests),
         TEST(test_memory_of_a_session),
