@@ -2,6 +2,7 @@
  * connection: the inside of struct ringmq, and what the parts of the library ask of each other. From the wire
  * upwards:
  *
+ *     handle.c        making one out of options, and freeing it
  *     connection.c    life: connecting, hello, loss, pauses, closing
  *     io.c            bytes: reading, writing, one step of the event loop
  *     answers.c       a value that has come -> the call or consumer it is for

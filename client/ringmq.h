@@ -219,7 +219,7 @@ struct ringmq_options {
     int reconnect_max_ms;     /* longest pause; default 10000 */
     ringmq_state_cb *state_cb;
     ringmq_socket_cb *socket_cb;
-    ringmq_unconfirmed_cb *unconfirmed_cb; /* set: a copy of each pipelined publish is kept until it is answered */
+    ringmq_unconfirmed_cb *unconfirmed_cb; /* set: of each ringmq_send_publish() a copy is kept until its answer */
     void *arg;                             /* for these three callbacks */
 };
 
@@ -471,7 +471,10 @@ int64_t ringmq_send_receive(struct ringmq *conn, const char *queue, const struct
 /* Reads the answer to a receive. Returns answer->status, or PROTOCOL. */
 int ringmq_answer_deliveries(const struct ringmq_answer *answer, struct ringmq_deliveries *deliveries);
 
-/* Messages for a consumer, as many as came in one notification. */
+/*
+ * Messages for a consumer, as many as came in one notification: up to its prefetch, which may be more than one ack
+ * takes (max_batch in the limits of hello). RINGMQ_MULTIPLE with the receipt of the last one acks them all.
+ */
 typedef void ringmq_deliver_cb(struct ringmq *conn, uint64_t consumer, struct ringmq_deliveries *deliveries, void *arg);
 
 /*

@@ -160,7 +160,9 @@ int ringmq_connect(struct ringmq *conn, int timeout_ms)
     int status = ringmq_start(conn);
     while (status == RINGMQ_OK && conn->state != RINGMQ_READY) {
         status = conn->state == RINGMQ_CLOSED ? connection_over(conn) : wait_step(conn, deadline_ms);
-        if (status == RINGMQ_ERR_TIMEOUT || status == RINGMQ_ERR_INTERRUPTED)
+        if (status == RINGMQ_ERR_TIMEOUT && conn->state != RINGMQ_CLOSED)
+            failure_set(&conn->last, status, "%s: no answer in time", conn->endpoint.text);
+        else if (status == RINGMQ_ERR_INTERRUPTED)
             call_failed(conn, status);
     }
     if (status != RINGMQ_OK && begun_here)

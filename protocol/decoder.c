@@ -14,14 +14,14 @@
  * between two calls `held` ends where the parser stands, but for the first bytes of one item.
  *
  * A text longer than LIMIT_INLINE_BYTES that the parser waits for does not enter `held`. It becomes the *body*: its
- * bytes go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template hears that it
- * had been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
+ * bytes go from the input to where stream_begin_cb said, or nowhere. Once they are all there, the template hears that
+ * it had been waiting for one byte and gets a stand-in; the callback that follows records the body in its place.
  *
  * What can fail
- *   claims    A container's elements are at least a byte each. least_bytes adds up what the headers so far make certain,
- *             and a header that lifts it above max_value_bytes is refused. An item that the parser waits for and whose
- *             end lies beyond max_value_bytes is refused before its bytes are kept. The parser never sees more bytes
- *             than that. None of this depends on how the input was cut.
+ *   claims    A container's elements are at least a byte each. least_bytes adds up what the headers so far make
+ *             certain, and one that lifts it above max_value_bytes is refused. An item that the parser waits for and
+ *             whose end lies beyond max_value_bytes is refused before its bytes are kept. The parser never sees more
+ *             bytes than that. None of this depends on how the input was cut.
  *   memory    An array that can't grow refuses the value. Everything stays reachable from the decoder, so that
  *             decoder_free() leaks nothing.
  *
@@ -407,7 +407,7 @@ static enum decoder_result feed_held(struct decoder_impl *impl, const uint8_t *i
             return DECODER_NEED_MORE;
 
         enum decoder_result result;
-        size_t part;
+        size_t part = 0;
         if (impl->body.active) {
             part = fill_body(&impl->body, input + *used, left);
             impl->public.value_bytes += part;

@@ -13,6 +13,7 @@
 
 #define MAX_WORDS 64
 #define NO_NUMBER (-1)
+#define ENDLESS_ROOM ((int64_t)1 << 50)
 #define LINE_ROOM 2048 /* no single thing that is said is longer */
 
 /* A delivery that somebody has seen: the story names it by message and attempt. */
@@ -99,7 +100,7 @@ static struct peer *peer_at(struct story *s, int letter)
 {
     int i = letter - 'A';
     if (!s->open[i]) {
-        broker_peer_open(&s->peers[i], (void *)(intptr_t)letter, 1 << 20);
+        broker_peer_open(&s->peers[i], (void *)(intptr_t)letter, ENDLESS_ROOM);
         s->open[i] = true;
     }
     return &s->peers[i];
@@ -611,7 +612,7 @@ static void do_peer(struct story *s)
     } else if (strcmp(verb, "full") == 0) {
         broker_peer_room(&s->broker, peer, 0);
     } else if (strcmp(verb, "drained") == 0) {
-        broker_peer_room(&s->broker, peer, s->word_count > 2 ? (int64_t)id : 1 << 20);
+        broker_peer_room(&s->broker, peer, s->word_count > 2 ? (int64_t)id : ENDLESS_ROOM);
     } else {
         assert_string_equal(verb, "close");
         broker_peer_close(&s->broker, s->now_ms, peer);
