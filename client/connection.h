@@ -61,7 +61,7 @@ struct ringmq {
     const char *bad_option; /* why it can't be connected, or NULL */
 
     enum ringmq_state state;
-    bool was_ready; /* a loss leads to WAITING, if reconnecting is asked for */
+    bool was_ready; /* a loss is followed by WAITING, if reconnecting is asked for */
     bool in_callback;
     bool close_asked;    /* ringmq_close() was called in a callback */
     struct failure end;  /* why the last connection ended */

@@ -240,8 +240,8 @@ int ringmq_connect(struct ringmq *conn, int timeout_ms);
 
 /*
  * Begins to connect and returns at once: RINGMQ_CONNECTING, and ringmq_process() or ringmq_poll() does the rest.
- * Calls may be sent already; they leave after hello. With `reconnect`, a loss after RINGMQ_READY leads to
- * RINGMQ_WAITING and on to RINGMQ_CONNECTING by itself; pending calls complete with RINGMQ_ERR_CLOSED and nothing is
+ * Calls may be sent already; they leave after hello. With `reconnect`, a loss after RINGMQ_READY is followed by
+ * RINGMQ_WAITING and then RINGMQ_CONNECTING by itself; pending calls complete with RINGMQ_ERR_CLOSED and nothing is
  * sent twice; consumers are subscribed again and keep the numbers they have here. What they held was given back by
  * the server: its receipts are dead.
  */
@@ -256,7 +256,7 @@ void ringmq_close(struct ringmq *conn);
 
 enum ringmq_state ringmq_state(const struct ringmq *conn);
 
-/* Where it leads: "127.0.0.1:7464", "[::1]:7464" or "/run/ringmq.sock". Never NULL. */
+/* Where the server is: "127.0.0.1:7464", "[::1]:7464" or "/run/ringmq.sock". Never NULL. */
 const char *ringmq_endpoint(const struct ringmq *conn);
 
 /* The answer to hello {server, version, limits, ...}; RINGMQ_NONE before. Valid until the connection ends. */

@@ -20,9 +20,10 @@
  * with more than LIMIT_NODES nodes is parsed to its end, keeps the first of them, and comes out with `too_many_nodes`
  * set: then an element may lie beyond node_count, but no container's end does.
  *
- * A str or bin above LIMIT_INLINE_BYTES whose bytes have not all arrived is *streamed*: `stream_begin_cb` names the
- * memory that its bytes are to be stored in, or a reason to skip them. So a large body is copied once, from the input
- * to its message, and one that is too large is never held. An ext value of that size is skipped.
+ * A str or bin above LIMIT_INLINE_BYTES is *streamed*, unless one input held all of it and all that precedes it in its
+ * value: `stream_begin_cb` names the memory that its bytes are to be stored in, or a reason to skip them. So a large
+ * body is copied once, from the input to its message, and one that is too large is never held. An ext value of that
+ * size is skipped.
  *
  * Memory: nodes and kept bytes grow with what has really arrived; decoder_memory() counts them. decoder_next() keeps
  * small areas for the next value and gives back large ones.

@@ -1,6 +1,6 @@
 /*
- * buffer: what is appended and spliced comes out in that order, however it is consumed, and each owner is released once,
- * as soon as the last of its bytes is gone.
+ * buffer: what is appended and spliced comes out in that order, however it is consumed, and each owner is released
+ * once, as soon as the last of its bytes is gone.
  */
 #include "protocol/buffer.h"
 
@@ -110,7 +110,7 @@ static void test_an_iovec_holds_what_is_pending_in_order(void **state)
     buffer_close(&b);
 }
 
-/* Consumed up to any byte, and from there on by any step, the rest stays right and owners go exactly when their bytes do. */
+/* Consumed up to any byte, and then by any step, the rest stays right and owners go exactly when their bytes do. */
 static void test_partial_consumes_at_every_byte(void **state)
 {
     const size_t all = strlen(filled);
@@ -233,7 +233,7 @@ static void test_growing_keeps_the_contents(void **state)
     buffer_close(&b);
 }
 
-/* When memory runs out the buffer is failed: more is dropped, an owner is released at once, and consuming changes nothing. */
+/* When memory runs out the buffer is failed: more is dropped, an owner released at once; consuming does not mend it. */
 static void test_a_failed_buffer_drops_what_comes(void **state)
 {
     struct buffer b;

@@ -1,10 +1,10 @@
 /*
  * The client when memory runs out: one story is told again and again, and each time another allocation of the library
- * fails, the first, the second and so on, until the story is told to its end. Whatever fails is a status, nothing leaks,
- * and the connection is ended or goes on.
+ * fails, the first, the second and so on, until the story is told to its end. Whatever fails is a status, nothing
+ * leaks, and the connection is ended or goes on.
  *
- * The allocations are counted by functions that stand before libc's; a sanitizer stands there itself, so with one there is
- * nothing to test here.
+ * The allocations are counted by functions that stand before libc's; a sanitizer stands there itself, so with one
+ * there is nothing to test here.
  */
 #include "tests/unit/client_peer.h"
 

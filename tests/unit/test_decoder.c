@@ -1,6 +1,6 @@
 /*
- * decoder: what values come out as, whole and in pieces. What is refused is in test_decoder_limits.c, large texts are in
- * test_decoder_streams.c.
+ * decoder: what values come out as, whole and in pieces. What is refused is in test_decoder_limits.c, long texts are
+ * in test_decoder_streams.c.
  */
 #include "protocol/decoder.h"
 #include "protocol/encoder.h"
@@ -44,18 +44,18 @@ static struct node decode_single(const char *wire, size_t bytes)
     return n;
 }
 
-#define assert_uint(wire, expected)                                                                                    \
-    do {                                                                                                               \
-        struct node n_ = single(wire);                                                                                 \
-        assert_int_equal(n_.type, NODE_UINT);                                                                          \
-        assert_true(n_.value.uint == (expected));                                                                      \
+#define assert_uint(wire, expected)               \
+    do {                                          \
+        struct node n_ = single(wire);            \
+        assert_int_equal(n_.type, NODE_UINT);     \
+        assert_true(n_.value.uint == (expected)); \
     } while (0)
 
-#define assert_int(wire, expected)                                                                                     \
-    do {                                                                                                               \
-        struct node n_ = single(wire);                                                                                 \
-        assert_int_equal(n_.type, NODE_INT);                                                                           \
-        assert_true(n_.value.sint == (expected));                                                                      \
+#define assert_int(wire, expected)                \
+    do {                                          \
+        struct node n_ = single(wire);            \
+        assert_int_equal(n_.type, NODE_INT);      \
+        assert_true(n_.value.sint == (expected)); \
     } while (0)
 
 /* Integers are told apart by their sign, not by the width and kind in which they came. */
@@ -103,7 +103,7 @@ static void test_nil_bools_and_floats(void **state)
     assert_true(n.value.real == -1.5);
 }
 
-#define assert_text(wire, expected_type, expected)                                                                     \
+#define assert_text(wire, expected_type, expected) \
     check_text(wire, sizeof(wire) - 1, expected_type, expected, sizeof(expected) - 1)
 
 static void check_text(const char *wire, size_t bytes, enum node_type type, const char *expected, size_t count)
@@ -176,16 +176,11 @@ static void test_empty_containers(void **state)
         size_t bytes;
         uint32_t nodes;
     } rows[] = {
-        {"\x90", 1, 1},
-        {"\x80", 1, 1},
-        {"\xdc\x00\x00", 3, 1},
-        {"\xdd\x00\x00\x00\x00", 5, 1},
-        {"\xde\x00\x00", 3, 1},
-        {"\xdf\x00\x00\x00\x00", 5, 1},
-        {"\x91\x90", 2, 2},
-        {"\x92\x80\x80", 3, 3},
-        {"\x81\x90\x80", 3, 3},
-        {"\x91\x91\x91\x90", 4, 4},
+        {"\x90", 1, 1},         {"\x80", 1, 1},
+        {"\xdc\x00\x00", 3, 1}, {"\xdd\x00\x00\x00\x00", 5, 1},
+        {"\xde\x00\x00", 3, 1}, {"\xdf\x00\x00\x00\x00", 5, 1},
+        {"\x91\x90", 2, 2},     {"\x92\x80\x80", 3, 3},
+        {"\x81\x90\x80", 3, 3}, {"\x91\x91\x91\x90", 4, 4},
     };
 
     (void)state;
@@ -478,10 +473,18 @@ static void test_a_reused_decoder_takes_the_new_limit(void **state)
     assert_int_equal(decoder_feed(d, "\xa3one", 4, &used), DECODER_READY);
     decoder_next(d);
     decoder_reuse(d, 5, NULL);
-    assert_int_equal(decoder_feed(d, "\xa4" "four", 5, &used), DECODER_READY);
+    assert_int_equal(decoder_feed(d,
+                                  "\xa4"
+                                  "four",
+                                  5, &used),
+                     DECODER_READY);
     decoder_next(d);
     decoder_reuse(d, 4, NULL);
-    assert_int_equal(decoder_feed(d, "\xa4" "four", 5, &used), DECODER_REFUSED);
+    assert_int_equal(decoder_feed(d,
+                                  "\xa4"
+                                  "four",
+                                  5, &used),
+                     DECODER_REFUSED);
     assert_int_equal(d->refusal, DECODER_VALUE_TOO_LARGE);
     decoder_free(d);
 }

@@ -1,5 +1,5 @@
 /*
- * The lists of errors and of commands: every row is found by its name, nothing else is, and the rows keep to their form.
+ * The lists of errors and of commands: every row is found by its name, nothing else is, and rows keep to their form.
  */
 #include "protocol/commands.h"
 #include "protocol/errors.h"
