@@ -9,6 +9,9 @@
 #define TURN_TIMERS 8192
 #define TURN_TRASH 2048
 
+/* How long a match that found no memory for a delivery waits before it tries again. */
+#define STARVED_MS 10
+
 void broker_init(struct broker *b, const struct broker_limits *limits, int64_t now_ms, uint32_t run)
 {
     memset(b, 0, sizeof *b);
@@ -94,8 +97,9 @@ bool broker_turn(struct broker *b, int64_t now_ms)
     run_timers(b, now_ms, &budget);
     if (b->trash)
         trash_slice(b, TURN_TRASH); /* before the match: it gives credit back */
+    b->starved = false;
     line_match(b, now_ms);
-    return budget == 0 || b->dirty || b->trash || b->over;
+    return budget == 0 || (b->dirty && !b->starved) || b->trash || b->over;
 }
 
 void broker_effects_done(struct broker *b)
@@ -105,9 +109,10 @@ void broker_effects_done(struct broker *b)
 
 int64_t broker_next_ms(const struct broker *b)
 {
-    if (b->dirty || b->over || b->trash || b->effect_count > 0)
+    if ((b->dirty && !b->starved) || b->over || b->trash || b->effect_count > 0)
         return b->timers.now_ms;
-    return timers_next_ms(&b->timers);
+    int64_t due_ms = timers_next_ms(&b->timers), retry_ms = b->timers.now_ms + STARVED_MS;
+    return b->starved && retry_ms < due_ms ? retry_ms : due_ms;
 }
 
 /* ---- queues ------------------------------------------------------------------------------------------------------ */
@@ -154,19 +159,27 @@ struct queue *broker_queue_find(const struct broker *b, const char *name, size_t
     return b->queues[i];
 }
 
-/* Merges the named values into *attributes, if every one of them is allowed. */
+/* True if every named value lies in its range; else b->which names one that does not. */
+static bool in_range(struct broker *b, const struct attribute_set *set)
+{
+    for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++) {
+        const struct attribute_row *row = attribute_row((enum attribute)a);
+        int64_t value = attribute_get(&set->values, (enum attribute)a);
+        if (set->named >> a & 1 && (value < row->min || value > row->max)) {
+            b->which = row->name;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Merges the named values, which lie in their ranges, into *attributes, if they go together. */
 static enum error_code merge_attributes(struct broker *b, const struct attribute_set *set, struct attributes *attributes)
 {
     struct attributes merged = *attributes;
-    for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++) {
-        if (!(set->named >> a & 1))
-            continue;
-        const struct attribute_row *row = attribute_row((enum attribute)a);
-        int64_t value = attribute_get(&set->values, (enum attribute)a);
-        if (value < row->min || value > row->max)
-            return broker_refuse(b, ERR_BAD_REQUEST, row->name);
-        *attribute_value(&merged, (enum attribute)a) = value;
-    }
+    for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++)
+        if (set->named >> a & 1)
+            *attribute_value(&merged, (enum attribute)a) = attribute_get(&set->values, (enum attribute)a);
     if (merged.visibility > merged.max_hold)
         return broker_refuse(b, ERR_LIMIT, "max_hold");
     if ((uint64_t)merged.max_message_bytes > b->limits.max_body_bytes)
@@ -213,6 +226,7 @@ static struct queue *queue_new(struct broker *b, int64_t now_ms, const char *nam
     ring_init(&q->takers, &b->pool, q);
     q->attributes = *attributes;
     q->next_id = 1;
+    q->sweep_from = UINT64_MAX;
     q->next_place = 1;
     q->created_ms = now_ms;
     q->name_bytes = (uint8_t)bytes;
@@ -236,6 +250,8 @@ enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char
     assert(queue_name_valid(name, bytes));
     struct attributes attributes;
     attributes_init(&attributes);
+    if (!in_range(b, set))
+        return ERR_BAD_REQUEST;
     struct queue *q = broker_queue_find(b, name, bytes);
     if (q) {
         *created = false;
@@ -266,6 +282,8 @@ enum error_code broker_queue_update(struct broker *b, struct queue *q, const str
     b->which = NULL;
     if (set->named >> ATTRIBUTE_type & 1)
         return broker_refuse(b, ERR_BAD_REQUEST, "type");
+    if (!in_range(b, set))
+        return ERR_BAD_REQUEST;
     return merge_attributes(b, set, &q->attributes);
 }
 
@@ -284,6 +302,7 @@ static void detach_messages(struct broker *b, struct queue *q)
     broker_trash(b, q->messages);
     q->messages = NULL;
     timer_cancel(&b->timers, &q->sweep);
+    q->sweep_from = UINT64_MAX;
 }
 
 static void doom(struct broker *b, struct queue *q, enum message_state state)

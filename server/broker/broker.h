@@ -130,6 +130,7 @@ struct broker {
     uint64_t inflight_count; /* deliveries of all queues */
     struct queue_counters counters;
     bool draining; /* accepts nothing new */
+    bool starved;  /* the last match ended for want of memory or of slots */
     bool stopping; /* delivers nothing more */
 
     struct effect *effects;
@@ -209,6 +210,9 @@ struct publish_result {
  */
 enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publication *items,
     uint32_t count, bool atomic, const enum error_code *refused, const char *const *which, struct publish_result *result);
+
+/* A whole batch is refused with `code`, which is returned: by broker_publish(), or by the shell before it. Counted. */
+enum error_code broker_refuse_batch(struct broker *b, struct queue *q, enum error_code code, uint32_t count);
 
 /* ---- messages out ------------------------------------------------------------------------------------------------ */
 

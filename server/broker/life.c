@@ -104,9 +104,12 @@ void life_clear(struct broker *b, struct ring_cursor at, unsigned from)
 
 void life_cover(struct broker *b, struct queue *q, const struct message *m)
 {
-    if (m->expires_ms != 0 && (!timer_armed(&q->sweep) || m->expires_ms < q->sweep.deadline_ms)) {
+    if (m->expires_ms == 0)
+        return;
+    if (m->id < q->sweep_from)
+        q->sweep_from = m->id;
+    if (!timer_armed(&q->sweep) || m->expires_ms < q->sweep.deadline_ms) {
         q->sweep.kind = TIMER_SWEEP;
-        q->sweep_key = 0;
         timer_arm(&b->timers, &q->sweep, m->expires_ms);
     }
 }
@@ -210,6 +213,14 @@ static uint32_t slot_for_delivery(struct broker *b, struct message *m)
     return index;
 }
 
+/* A consumer's own visibility holds within the max_hold of the moment. */
+static int64_t visibility_of(const struct queue *q, const struct taker *taker)
+{
+    if (taker->visibility_ms < 0)
+        return q->attributes.visibility;
+    return taker->visibility_ms < q->attributes.max_hold ? taker->visibility_ms : q->attributes.max_hold;
+}
+
 bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, struct taker *taker)
 {
     struct message *m = life_message(at);
@@ -230,7 +241,7 @@ bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring
         taker->oldest_held = index;
     taker->newest_held = index;
     taker->held++;
-    arm(b, slot, now_ms + (taker->visibility_ms >= 0 ? taker->visibility_ms : q->attributes.visibility));
+    arm(b, slot, now_ms + visibility_of(q, taker));
     move(q, at, MESSAGE_READY, MESSAGE_INFLIGHT);
     b->inflight_count++;
     COUNT(b, q, delivered, 1);
@@ -268,27 +279,25 @@ void life_due(struct broker *b, int64_t now_ms, struct slot *slot)
 
 void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget)
 {
-    uint64_t key = q->sweep_key;
     for (; *budget > 0; --*budget) {
-        struct ring_cursor at = ring_first(q->messages, MESSAGE_READY, key);
+        struct ring_cursor at = ring_first(q->messages, MESSAGE_READY, q->sweep_from);
         if (!at.page) {
-            q->sweep_key = 0;
+            q->sweep_from = UINT64_MAX;
             return;
         }
         struct message *m = life_message(at);
-        key = m->id + 1;
-        if (m->flags & MESSAGE_TIMED || m->expires_ms == 0)
+        q->sweep_from = m->id;
+        if (m->flags & MESSAGE_TIMED || m->expires_ms == 0) {
+            q->sweep_from++;
             continue;
+        }
         if (!life_passed(b, m->expires_ms, now_ms)) {
             /* What is covered expires in the order of ids: nothing behind this one is earlier. */
-            q->sweep_key = 0;
             life_cover(b, q, m);
             return;
         }
         COUNT(b, q, expired, 1);
         life_gone(b, q, at, MESSAGE_READY);
     }
-    q->sweep_key = key;
-    q->sweep.kind = TIMER_SWEEP;
     timer_arm(&b->timers, &q->sweep, now_ms - (int64_t)b->clock_slack_ms);
 }

@@ -70,8 +70,10 @@ static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
             continue;
         }
         bool first = t->batch_count == 0;
-        if (!line_deal(b, now_ms, q, at, t))
+        if (!line_deal(b, now_ms, q, at, t)) {
+            b->starved = true;
             break;
+        }
         dealt++;
         q->turn_key = ring_key(t->at);
         if (first) {
@@ -95,6 +97,14 @@ static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
 /* Everybody who got something is told; a waiter is done with that. */
 static void emit_batches(struct broker *b)
 {
+    for (struct taker **link = &b->over; *link;) {
+        if ((*link)->batch_count == 0) {
+            link = &(*link)->over_next;
+            continue;
+        }
+        (*link)->over = false; /* taken out here, all in one go: one by one each would be searched for */
+        *link = (*link)->over_next;
+    }
     while (b->batch) {
         struct taker *t = b->batch;
         b->batch = t->batch_next;
@@ -129,7 +139,7 @@ static void answer_over(struct broker *b)
     while (list) {
         struct taker *t = list;
         list = t->over_next;
-        if (t->queue->dirty && t->able) {
+        if (t->queue->dirty && t->able && !b->starved) {
             t->over_next = later;
             later = t;
             continue;

@@ -207,24 +207,30 @@ static void commit(struct broker *b, struct queue *q, struct staged *staged, uin
     }
 }
 
+enum error_code broker_refuse_batch(struct broker *b, struct queue *q, enum error_code code, uint32_t count)
+{
+    COUNT(b, q, refused, count);
+    return code;
+}
+
 enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publication *items, uint32_t count,
     bool atomic, const enum error_code *refused, const char *const *which, struct publish_result *result)
 {
     b->which = NULL;
     b->outcome_count = 0;
-    if (b->draining || b->stopping)
-        return ERR_DRAINING;
     if (count == 0)
         return broker_refuse(b, ERR_BAD_REQUEST, "messages");
     if (count > b->limits.max_batch)
         return broker_refuse(b, ERR_LIMIT, "max_batch");
     uint64_t scratch_bytes = count * sizeof(struct staged);
+    if (b->draining || b->stopping)
+        return broker_refuse_batch(b, q, ERR_DRAINING, count);
     if (broker_memory(b) + batch_cost(items, count) + scratch_bytes > b->limits.max_memory_bytes)
-        return ERR_MEMORY_LIMIT;
+        return broker_refuse_batch(b, q, ERR_MEMORY_LIMIT, count);
     struct staged *staged = pool_take(&b->pool, scratch_bytes);
     if (!staged || !broker_outcomes(b, count)) {
         pool_give(&b->pool, staged, scratch_bytes);
-        return ERR_MEMORY_LIMIT;
+        return broker_refuse_batch(b, q, ERR_MEMORY_LIMIT, count);
     }
     int64_t swept_ms = q->swept_ms;
     uint32_t messages = 0;

@@ -126,7 +126,7 @@ struct queue {
     uint64_t state_bytes[RING_STATES]; /* bodies, by state */
     uint64_t consumer_count, waiter_count;
     int64_t swept_ms;   /* expiry of the newest message that the sweep covers: theirs grow with their ids */
-    uint64_t sweep_key; /* where a sweep that was cut goes on */
+    uint64_t sweep_from; /* no ready message below this id is covered by the sweep */
     struct timer sweep; /* armed for the expiry of the first ready message that it covers, or earlier */
     struct queue_counters counters;
     struct meter publish_meter, deliver_meter, ack_meter;

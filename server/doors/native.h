@@ -21,6 +21,7 @@
 
 #include "protocol/buffer.h"
 #include "server/broker/broker.h"
+#include "server/ops/log.h"
 #include "server/ops/options.h"
 #include "server/ops/status.h"
 
@@ -64,6 +65,9 @@ struct native {
     struct session *sessions; /* list, oldest first */
     struct session *sessions_tail;
     uint64_t next_session_id;
+    uint64_t streaming_bytes; /* bodies that are arriving: memory that is taken and not yet filled */
+    uint32_t extra_work;      /* what the present request costs beyond an ordinary one, in requests */
+    struct log_limit set_lines;
     struct native_scratch *scratch; /* spare decoders, arrays for arguments: shared by all sessions */
 };
 

@@ -434,6 +434,33 @@ static void test_streamed_bytes_count_for_the_limit(void **state)
     buffer_close(&b);
 }
 
+/* They count for what a container may claim, too. */
+static void test_streamed_bytes_count_for_claims(void **state)
+{
+    uint8_t *text = long_text(LONG_BYTES);
+    struct hooks h = {0};
+    const struct decoder_hooks hooks = {stream_begin, stream_release, &h};
+    struct buffer b;
+    size_t used;
+
+    (void)state;
+    buffer_init(&b, NULL);
+    encode_array(&b, 2);
+    encode_bin(&b, text, LONG_BYTES);
+    encode_array(&b, 100);
+    for (uint32_t less = 0; less < 2; less++) {
+        struct decoder *d = decoder_new(1 + 2 + LONG_BYTES + 100 - less, &hooks);
+        assert_int_equal(decoder_feed(d, b.data, 5000, &used), DECODER_NEED_MORE);
+        const enum decoder_result result = decoder_feed(d, b.data + 5000, b.bytes - 5000, &used);
+        assert_int_equal(result, less ? DECODER_REFUSED : DECODER_NEED_MORE);
+        assert_int_equal(d->refusal, less ? DECODER_TOO_MANY : DECODER_REFUSAL_NONE);
+        decoder_free(d);
+    }
+    assert_int_equal(h.released, 2);
+    free(text);
+    buffer_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_a_refusal_after_a_text),
         cmocka_unit_test(test_a_text_beyond_the_last_node_is_skipped),
         cmocka_unit_test(test_streamed_bytes_count_for_the_limit),
+        cmocka_unit_test(test_streamed_bytes_count_for_claims),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,15 +16,18 @@ void native_release(void *owner)
 
 static void stream_release(void *user, void *owner)
 {
-    (void)user;
-    body_unref(owner);
+    struct session *session = user;
+    struct body *body = owner;
+
+    session->door->streaming_bytes -= body->bytes;
+    body_unref(body);
 }
 
 bool native_init(struct native *door, struct broker *broker, struct options *options, const struct native_host *host)
 {
     struct native_scratch *scratch = calloc(1, sizeof *scratch);
 
-    *door = (struct native){.broker = broker, .options = options, .host = *host, .next_session_id = 1};
+    *door = (struct native){.broker = broker, .options = options, .host = *host, .next_session_id = 1, .set_lines = {.lines_per_second = 20}};
     if (scratch == NULL)
         return false;
     for (unsigned id = 0; id < COMMAND_COUNT; id++)

@@ -15,6 +15,9 @@
 enum { QUEUE, MESSAGES, ATOMIC };
 enum { HEADERS, GROUP, DELAY, TTL };
 
+/* Bodies that are arriving may take this part of max_memory together. */
+#define STREAMING_SHARE 8
+
 struct batch {
     struct request *request;
     struct publication *items;
@@ -63,11 +66,15 @@ enum error_code publish_stream_begin(void *user, const struct decoder *d, uint32
     const uint64_t own = (uint64_t)q->attributes.max_message_bytes;
     if (bytes > (own != 0 ? own : b->limits.max_message_bytes))
         return ERR_TOO_LARGE;
+    /* What has been announced and not sent must not keep everybody else out. */
+    if (session->door->streaming_bytes + bytes > b->limits.max_memory_bytes / STREAMING_SHARE)
+        return ERR_MEMORY_LIMIT;
     if (broker_memory(b) + sizeof(struct body) + bytes > b->limits.max_memory_bytes)
         return ERR_MEMORY_LIMIT;
     struct body *body = body_new(&b->pool, bytes);
     if (body == NULL)
         return ERR_MEMORY_LIMIT;
+    session->door->streaming_bytes += bytes;
     out->owner = body;
     out->data = body->data;
     return ERR_NONE;
@@ -152,6 +159,7 @@ static void read_body(struct batch *batch, uint32_t index, const struct node *n)
         item->body = (struct view){decoder_bytes(d, n), n->count};
         if (n->flags & NODE_STREAMED) {
             item->shared = decoder_take(d, n);
+            batch->request->door->streaming_bytes -= item->shared->bytes;
             batch->shared = true;
         }
     }
@@ -261,7 +269,7 @@ void handle_publish(struct request *r)
         else
             answer_refused(r, batch.code);
     } else {
-        answer_error(r, batch.code, NULL);
+        answer_error(r, broker_refuse_batch(r->broker, q, batch.code, batch.count), NULL);
     }
     release_batch(&batch);
 }

@@ -50,11 +50,13 @@ static void add_process(struct facts *facts, const struct request *r)
     add(facts, "memory", "max_bytes", r->broker->limits.max_memory_bytes);
 }
 
-static void add_queues(struct facts *facts, const struct broker *b)
+static void add_queues(struct facts *facts, const struct request *r)
 {
+    const struct broker *b = r->broker;
     uint64_t counts[MESSAGE_PARKED + 1] = {0};
     uint64_t total = 0, bytes = 0, consumers = 0, waiters = 0;
 
+    r->door->extra_work += b->queue_count / 64;
     for (uint32_t i = 0; i < b->queue_count; i++) {
         const struct queue *q = b->queues[i];
         for (unsigned state = MESSAGE_DELAYED; state <= MESSAGE_PARKED; state++)
@@ -120,7 +122,7 @@ void handle_server_info(struct request *r)
         return;
     }
     add_process(&facts, r);
-    add_queues(&facts, r->broker);
+    add_queues(&facts, r);
     add_counters(&facts, r);
     answer_begin(r);
     encode_map(r->out, count);

@@ -21,6 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What an unfinished request may hold while the server is at its memory limit. */
+#define HOARD_BYTES ((size_t)256 * 1024)
+
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void link_last(struct native *door, struct session *session)
@@ -182,6 +185,23 @@ static void refuse_stream(struct session *session, const struct decoder *d)
     }
 }
 
+/* A request costs one, and more if its handler has looked at much. */
+static void charge(struct native *door, uint32_t *budget)
+{
+    const uint32_t cost = 1 + door->extra_work;
+
+    door->extra_work = 0;
+    *budget -= cost < *budget ? cost : *budget;
+}
+
+/* True if an unfinished request may not grow on, because memory is at its limit. What settles deliveries is far smaller. */
+static bool hoards(const struct session *session, const struct decoder *d)
+{
+    const struct broker *b = session->door->broker;
+
+    return broker_memory(b) > b->limits.max_memory_bytes && decoder_memory(d) > HOARD_BYTES;
+}
+
 size_t session_input(struct session *session, int64_t now_ms, const void *input, size_t bytes, uint32_t *budget)
 {
     const uint8_t *from = input;
@@ -194,17 +214,19 @@ size_t session_input(struct session *session, int64_t now_ms, const void *input,
         session_refuse(session, ERR_MEMORY_LIMIT, NULL);
         return 0;
     }
-    while (taken<bytes && * budget> 0 && !session_ending(session) && !output_full(session)) {
+    while (taken < bytes && *budget > 0 && !session_ending(session) && !output_full(session)) {
         size_t used;
         const enum decoder_result result = decoder_feed(d, from + taken, bytes - taken, &used);
 
         taken += used;
         if (result == DECODER_READY) {
-            --*budget;
             request_handle(session, d, now_ms);
             decoder_next(d);
+            charge(session->door, budget);
         } else if (result == DECODER_REFUSED) {
             refuse_stream(session, d);
+        } else if (hoards(session, d)) {
+            session_refuse(session, ERR_MEMORY_LIMIT, "the server's memory limit is reached, and the request is large");
         }
     }
     native_return_decoder(session->door, session, d);
