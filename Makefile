@@ -4,6 +4,7 @@
 #   make WERROR=1    warnings are errors           make SAN=address,undefined    into build/san-address-undefined/
 #   make DEPS=no     never install a package       make BUILD=folder             into another folder than build/
 
+# ringmq.h says the same; the compiler warns of a difference.
 VERSION := 0.1.0
 SOVERSION := 0
 
@@ -30,7 +31,8 @@ bench_src    := $(wildcard benchmarks/*.c)
 # A test is a program of its own; what else lies beside it is shared by all of them.
 test_src      := $(wildcard $(foreach d,unit sim model,tests/$(d)/test_*.c))
 fuzz_src      := $(wildcard tests/fuzz/fuzz_*.c)
-support_src   := $(filter-out $(test_src) $(fuzz_src),$(wildcard $(foreach d,support unit sim model fuzz,tests/$(d)/*.c)))
+support_src   := $(filter-out $(test_src) $(fuzz_src),\
+                   $(wildcard $(foreach d,support unit sim model fuzz,tests/$(d)/*.c)))
 
 objects = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
@@ -213,4 +215,5 @@ clean: ## remove build/
 
 help: ## this list
 	@echo 'ringmq $(VERSION)'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  %-10s  %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
+		while read -r name what; do printf '  %-10s  %s\n' $$name "$$what"; done

@@ -94,9 +94,9 @@ enum decoder_result { DECODER_READY, DECODER_NEED_MORE, DECODER_REFUSED };
 
 enum decoder_refusal {
     DECODER_REFUSAL_NONE,
-    DECODER_NOT_MSGPACK,   /* the byte 0xc1 */
-    DECODER_TOO_DEEP,      /* more than LIMIT_DEPTH containers inside each other */
-    DECODER_TOO_MANY,      /* a container claims more elements than the value may have bytes */
+    DECODER_NOT_MSGPACK,     /* the byte 0xc1 */
+    DECODER_TOO_DEEP,        /* more than LIMIT_DEPTH containers inside each other */
+    DECODER_TOO_MANY,        /* a container claims more elements than the value may have bytes */
     DECODER_VALUE_TOO_LARGE, /* more than max_value_bytes, known from a header */
     DECODER_NO_MEMORY,
 };

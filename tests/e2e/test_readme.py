@@ -15,7 +15,7 @@ def console_blocks():
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
         text = f.read()
     heading = ""
-    for match in re.finditer(r"^## (.+)$|^```console\n(.*?)^```$", text, re.M | re.S):
+    for match in re.finditer(r"^## ([^\n]+)$|^```console\n(.*?)^```$", text, re.M | re.S):
         if match.group(1):
             heading = match.group(1)
         elif "make run" not in match.group(2):
