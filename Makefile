@@ -198,6 +198,7 @@ install: all ## install below PREFIX (default /usr/local); DESTDIR is honoured
 	install -m 644 client/ringmq.h $(DESTDIR)$(PREFIX)/include
 	$(fill) client/ringmq.pc.in >$(libdir)/pkgconfig/ringmq.pc
 	$(fill) conf/ringmq-server.service >$(libdir)/systemd/system/ringmq-server.service
+	chmod 644 $(libdir)/pkgconfig/ringmq.pc $(libdir)/systemd/system/ringmq-server.service
 	$(if $(man1),install -m 644 $(man1) $(datadir)/man/man1)
 	$(if $(man8),install -m 644 $(man8) $(datadir)/man/man8)
 	install -m 644 client/cli/ringmq-cli.bash $(datadir)/bash-completion/completions/ringmq-cli

@@ -15,15 +15,15 @@ struct bench_options {
     const char *host, *port, *socket_path;
     const char *queue;
     uint32_t producers, consumers;
-    uint32_t size;      /* bytes of a body, at least BENCH_STAMP_BYTES */
-    uint32_t batch;     /* messages a publish */
-    uint32_t window;    /* unconfirmed messages of one producer */
-    uint32_t backlog;   /* messages of one producer that have not been received yet */
+    uint32_t size;    /* bytes of a body, at least BENCH_STAMP_BYTES */
+    uint32_t batch;   /* messages a publish */
+    uint32_t window;  /* unconfirmed messages of one producer */
+    uint32_t backlog; /* messages of one producer that have not been received yet */
     uint32_t prefetch;
-    uint32_t ack;       /* receipts an ack */
-    bool multiple;      /* one receipt an ack, with `multiple` */
+    uint32_t ack;  /* receipts an ack */
+    bool multiple; /* one receipt an ack, with `multiple` */
     double seconds;
-    double rate;        /* messages a second of all producers; 0: as fast as they go */
+    double rate; /* messages a second of all producers; 0: as fast as they go */
     bool floor, json;
 };
 
@@ -44,8 +44,8 @@ struct ledger {
 struct bench_result {
     uint64_t sent, confirmed, received, acked;
     uint64_t lost, duplicates, disordered, corrupt;
-    double seconds;        /* from the first publish to the last ack */
-    double server_cpu_ns;  /* user and system, in all */
+    double seconds;       /* from the first publish to the last ack */
+    double server_cpu_ns; /* user and system, in all */
     struct histogram end_to_end, confirm;
 };
 

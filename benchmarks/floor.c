@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define RELAY_BYTES ((size_t)256 * 1024)
-#define ACK_BYTES 9 /* a receipt on the wire */
+#define ACK_BYTES   9 /* a receipt on the wire */
 
 /* One direction of the relay. */
 struct pipe_end {

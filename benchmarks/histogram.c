@@ -8,7 +8,8 @@ static unsigned bucket_of(uint64_t ns)
     if (ns < HISTOGRAM_STEPS)
         return (unsigned)ns;
     unsigned high = 63 - (unsigned)__builtin_clzll(ns);
-    unsigned bucket = (high - STEP_BITS + 1) * HISTOGRAM_STEPS + (unsigned)(ns >> (high - STEP_BITS) & (HISTOGRAM_STEPS - 1));
+    unsigned bucket = (high - STEP_BITS + 1) * HISTOGRAM_STEPS +
+                      (unsigned)(ns >> (high - STEP_BITS) & (HISTOGRAM_STEPS - 1));
     return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }
 

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_STEPS 64
+#define HISTOGRAM_STEPS   64
 #define HISTOGRAM_BUCKETS (36 * HISTOGRAM_STEPS)
 
 struct histogram {

@@ -327,7 +327,8 @@ static int open_all(struct load *l, struct wire *admin)
         struct consumer *c = &l->consumers[i];
         c->receipts = calloc(o->ack, sizeof *c->receipts);
         c->highest = calloc(o->producers, sizeof *c->highest);
-        if (!c->receipts || !c->highest || wire_open(&c->wire, o) < 0 || wire_consume(&c->wire, o->queue, o->prefetch) < 0)
+        if (!c->receipts || !c->highest || wire_open(&c->wire, o) < 0 ||
+            wire_consume(&c->wire, o->queue, o->prefetch) < 0)
             return -1;
     }
     for (uint32_t i = 0; i < o->producers; i++) {

@@ -147,7 +147,8 @@ int wire_read(struct wire *w, int (*handle)(void *user, struct wire *w), void *u
 
 bool wire_is_response(const struct decoder *d)
 {
-    return d->node_count >= 5 && d->nodes[0].type == NODE_ARRAY && d->nodes[0].count == 4 && d->nodes[1].value.uint == 1;
+    return d->node_count >= 5 && d->nodes[0].type == NODE_ARRAY && d->nodes[0].count == 4 &&
+           d->nodes[1].value.uint == 1;
 }
 
 bool wire_uint(const struct decoder *d, uint32_t node, uint64_t *out)

@@ -13,7 +13,7 @@
 
 /* A connection with more than this unsent gets no new requests. */
 #define WIRE_OUT_BYTES ((size_t)1 << 20)
-#define WIRE_IN_BYTES ((size_t)1 << 18)
+#define WIRE_IN_BYTES  ((size_t)1 << 18)
 
 struct wire {
     int fd;

@@ -11,21 +11,21 @@
 #include <stddef.h>
 
 /*  code               text                                                    retry */
-#define ERROR_LIST(X)                                                                                                    \
-    X(BAD_REQUEST, "the request is not well formed", false)                                                              \
-    X(UNKNOWN_METHOD, "no such method", false)                                                                           \
-    X(TOO_LARGE, "the body is larger than allowed", false)                                                               \
-    X(LIMIT, "a configured limit forbids this", false)                                                                   \
-    X(NOT_FOUND, "no such thing", false)                                                                                 \
-    X(QUEUE_NOT_FOUND, "no such queue", false)                                                                           \
-    X(QUEUE_EXISTS, "the queue exists with other attributes", false)                                                     \
-    X(QUEUE_NOT_EMPTY, "the queue holds messages", false)                                                                \
-    X(QUEUE_IN_USE, "the queue is in use", true)                                                                         \
-    X(QUEUE_FULL, "the queue is full", true)                                                                             \
-    X(RECEIPT_STALE, "the receipt is no longer valid", false)                                                            \
-    X(CONSUMER_NOT_FOUND, "no such consumer on this connection", false)                                                  \
-    X(MEMORY_LIMIT, "the server's memory limit is reached", true)                                                        \
-    X(DRAINING, "the server is draining and accepts nothing new", true)                                                  \
+#define ERROR_LIST(X)                                                   \
+    X(BAD_REQUEST, "the request is not well formed", false)             \
+    X(UNKNOWN_METHOD, "no such method", false)                          \
+    X(TOO_LARGE, "the body is larger than allowed", false)              \
+    X(LIMIT, "a configured limit forbids this", false)                  \
+    X(NOT_FOUND, "no such thing", false)                                \
+    X(QUEUE_NOT_FOUND, "no such queue", false)                          \
+    X(QUEUE_EXISTS, "the queue exists with other attributes", false)    \
+    X(QUEUE_NOT_EMPTY, "the queue holds messages", false)               \
+    X(QUEUE_IN_USE, "the queue is in use", true)                        \
+    X(QUEUE_FULL, "the queue is full", true)                            \
+    X(RECEIPT_STALE, "the receipt is no longer valid", false)           \
+    X(CONSUMER_NOT_FOUND, "no such consumer on this connection", false) \
+    X(MEMORY_LIMIT, "the server's memory limit is reached", true)       \
+    X(DRAINING, "the server is draining and accepts nothing new", true) \
     X(INTERNAL, "an error inside the server", false)
 
 enum error_code {

@@ -6,7 +6,7 @@
 #define PROTOCOL_LIMITS_H
 
 #define PROTOCOL_VERSION 1
-#define PROTOCOL_PORT 7464
+#define PROTOCOL_PORT    7464
 
 /* Containers inside each other, the request's own array being the first. */
 #define LIMIT_DEPTH 16
@@ -18,7 +18,7 @@
 #define LIMIT_GROUP_BYTES 128
 
 /* Headers of one message: pairs, and bytes of keys and values together. */
-#define LIMIT_HEADERS 64
+#define LIMIT_HEADERS      64
 #define LIMIT_HEADER_BYTES 65536
 
 /* The words that a client gives to a park or a dead nack. */
@@ -44,7 +44,7 @@
 
 /* Standing things of one connection: consumers, and receives that wait. */
 #define LIMIT_CONSUMERS 1024
-#define LIMIT_WAITERS 1024
+#define LIMIT_WAITERS   1024
 
 /* The largest prefetch of a consumer. */
 #define LIMIT_PREFETCH 1000000

@@ -7,7 +7,7 @@
 
 /* Deadlines handled, and messages of purged queues freed, in one turn. */
 #define TURN_TIMERS 8192
-#define TURN_TRASH 2048
+#define TURN_TRASH  2048
 
 /* How long a match that found no memory for a delivery waits before it tries again. */
 #define STARVED_MS 10
@@ -174,7 +174,8 @@ static bool in_range(struct broker *b, const struct attribute_set *set)
 }
 
 /* Merges the named values, which lie in their ranges, into *attributes, if they go together. */
-static enum error_code merge_attributes(struct broker *b, const struct attribute_set *set, struct attributes *attributes)
+static enum error_code merge_attributes(struct broker *b, const struct attribute_set *set,
+                                        struct attributes *attributes)
 {
     struct attributes merged = *attributes;
     for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++)
@@ -212,7 +213,8 @@ static struct ring *messages_new(struct broker *b, struct queue *q)
     return ring;
 }
 
-static struct queue *queue_new(struct broker *b, int64_t now_ms, const char *name, size_t bytes, const struct attributes *attributes)
+static struct queue *queue_new(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
+                               const struct attributes *attributes)
 {
     struct queue *q = pool_take(&b->pool, sizeof *q);
     if (!q)
@@ -238,13 +240,14 @@ static uint32_t differences(const struct queue *q, const struct attribute_set *s
 {
     uint32_t bits = 0;
     for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++)
-        if (set->named >> a & 1 && attribute_get(&q->attributes, (enum attribute)a) != attribute_get(&set->values, (enum attribute)a))
+        if (set->named >> a & 1 &&
+            attribute_get(&q->attributes, (enum attribute)a) != attribute_get(&set->values, (enum attribute)a))
             bits |= 1u << a;
     return bits;
 }
 
-enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char *name, size_t bytes, const struct attribute_set *set,
-    bool *created, uint32_t *differing)
+enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
+                                    const struct attribute_set *set, bool *created, uint32_t *differing)
 {
     b->which = NULL;
     assert(queue_name_valid(name, bytes));
@@ -334,7 +337,8 @@ uint64_t broker_queue_purge(struct broker *b, struct queue *q, unsigned states)
     return count;
 }
 
-enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct queue *q, bool if_empty, bool if_unused, uint64_t *count)
+enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct queue *q, bool if_empty, bool if_unused,
+                                    uint64_t *count)
 {
     b->which = NULL;
     if (if_empty && queue_total(q) > 0)

@@ -46,8 +46,8 @@ struct broker_limits {
 
 /* One connection, as the broker sees it. Storage is the caller's; use broker_peer_open() and broker_peer_close(). */
 struct peer {
-    struct taker *takers;    /* its consumers and waiters */
-    int64_t room_bytes;      /* how much may still be handed to it; below 1 its takers are passed over */
+    struct taker *takers; /* its consumers and waiters */
+    int64_t room_bytes;   /* how much may still be handed to it; below 1 its takers are passed over */
     uint64_t next_consumer_id;
     uint32_t consumer_count, waiter_count;
     bool blocked;
@@ -68,15 +68,15 @@ struct taker {
     struct peer *peer;
     struct taker *peer_prev, *peer_next;
     struct queue *queue;
-    struct ring_cursor at;  /* its place */
-    uint64_t id;            /* consumer: its id; waiter: the caller's token */
-    int64_t visibility_ms;  /* -1: the queue's at the time of delivery */
-    uint32_t limit;         /* consumer: prefetch; waiter: max */
-    uint32_t held;          /* unacked deliveries; of a waiter, what it has got so far */
-    uint64_t held_bytes;    /* waiter: bodies got so far */
-    uint32_t oldest_held, newest_held; /* slots of its deliveries, in order */
+    struct ring_cursor at;                         /* its place */
+    uint64_t id;                                   /* consumer: its id; waiter: the caller's token */
+    int64_t visibility_ms;                         /* -1: the queue's at the time of delivery */
+    uint32_t limit;                                /* consumer: prefetch; waiter: max */
+    uint32_t held;                                 /* unacked deliveries; of a waiter, what it has got so far */
+    uint64_t held_bytes;                           /* waiter: bodies got so far */
+    uint32_t oldest_held, newest_held;             /* slots of its deliveries, in order */
     uint32_t batch_first, batch_last, batch_count; /* what this turn dealt to it */
-    struct taker *batch_next; /* list of those who got something this turn */
+    struct taker *batch_next;                      /* list of those who got something this turn */
     struct taker *over_next;
 };
 
@@ -120,7 +120,7 @@ struct broker {
     uint64_t outside_bytes; /* counted by the shell: connection buffers and the like */
     struct queue **queues;  /* sorted by name */
     uint32_t queue_count, queue_cap;
-    uint64_t names_version; /* changes when a queue is deleted: remembered pointers are dead */
+    uint64_t names_version;  /* changes when a queue is deleted: remembered pointers are dead */
     uint32_t clock_slack_ms; /* 1 if now_ms is a clock rounded up: a deadline has passed when it is <= now_ms - 1 */
     struct queue *dirty, *dirty_tail; /* queues with something ready and somebody able to take it */
     struct taker *batch, *batch_tail; /* who got something this turn */
@@ -182,13 +182,14 @@ uint32_t broker_queue_lower(const struct broker *b, const char *name, size_t byt
  * max_hold, max_queues, max_request_bytes), QUEUE_EXISTS (named attributes differ: b->differing has their bits), MEMORY_LIMIT.
  */
 enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
-    const struct attribute_set *set, bool *created, uint32_t *differing);
+                                    const struct attribute_set *set, bool *created, uint32_t *differing);
 
 /* Changes the named attributes. BAD_REQUEST (type, range), LIMIT. */
 enum error_code broker_queue_update(struct broker *b, struct queue *q, const struct attribute_set *set);
 
 /* QUEUE_NOT_EMPTY (if_empty), QUEUE_IN_USE (if_unused: consumers or waiters). *count: messages that went with it. */
-enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct queue *q, bool if_empty, bool if_unused, uint64_t *count);
+enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct queue *q, bool if_empty, bool if_unused,
+                                    uint64_t *count);
 
 /* Removes all messages in the states of the mask (bit n: enum message_state n). Returns how many. */
 uint64_t broker_queue_purge(struct broker *b, struct queue *q, unsigned states);
@@ -209,7 +210,8 @@ struct publish_result {
  * which[i]; both arrays may be NULL.
  */
 enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publication *items,
-    uint32_t count, bool atomic, const enum error_code *refused, const char *const *which, struct publish_result *result);
+                               uint32_t count, bool atomic, const enum error_code *refused, const char *const *which,
+                               struct publish_result *result);
 
 /* A whole batch is refused with `code`, which is returned: by broker_publish(), or by the shell before it. Counted. */
 enum error_code broker_refuse_batch(struct broker *b, struct queue *q, enum error_code code, uint32_t count);
@@ -246,7 +248,7 @@ struct receive_options {
  * max_waiters), DRAINING, MEMORY_LIMIT.
  */
 enum error_code broker_receive(struct broker *b, int64_t now_ms, struct queue *q, struct peer *peer,
-    const struct receive_options *options, bool *served);
+                               const struct receive_options *options, bool *served);
 
 struct consume_options {
     uint32_t prefetch; /* 0 .. LIMIT_PREFETCH */
@@ -255,7 +257,8 @@ struct consume_options {
 };
 
 /* A new consumer; *id is the peer's own count from 1. BAD_REQUEST, LIMIT (max_prefetch, max_hold, max_consumers), DRAINING, MEMORY_LIMIT. */
-enum error_code broker_consume(struct broker *b, struct queue *q, struct peer *peer, const struct consume_options *options, uint64_t *id);
+enum error_code broker_consume(struct broker *b, struct queue *q, struct peer *peer,
+                               const struct consume_options *options, uint64_t *id);
 
 /* CONSUMER_NOT_FOUND, LIMIT (max_prefetch). */
 enum error_code broker_credit(struct broker *b, struct peer *peer, uint64_t consumer_id, uint32_t prefetch);
@@ -272,7 +275,8 @@ void broker_stop_finish(struct broker *b, int64_t now_ms);
 
 /* ---- settling: `count` receipts each; stale ones are in b->outcomes; *applied is how many messages it touched -------- */
 
-enum error_code broker_ack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, bool multiple, uint32_t *applied);
+enum error_code broker_ack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, bool multiple,
+                           uint32_t *applied);
 
 struct nack_options {
     int64_t delay_ms; /* -1: none named */
@@ -280,11 +284,14 @@ struct nack_options {
     struct view note;
 };
 
-enum error_code broker_nack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, const struct nack_options *options, uint32_t *applied);
+enum error_code broker_nack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count,
+                            const struct nack_options *options, uint32_t *applied);
 
 /* visibility 0 gives back. Beyond the queue's max_hold: an outcome LIMIT (max_hold). */
-enum error_code broker_extend(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, int64_t visibility_ms, uint32_t *applied);
-enum error_code broker_park(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, struct view note, uint32_t *applied);
+enum error_code broker_extend(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count,
+                              int64_t visibility_ms, uint32_t *applied);
+enum error_code broker_park(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count,
+                            struct view note, uint32_t *applied);
 
 /* ---- by id ------------------------------------------------------------------------------------------------------- */
 
@@ -296,7 +303,7 @@ uint64_t broker_kick_ids(struct broker *b, int64_t now_ms, struct queue *q, cons
 uint64_t broker_discard(struct broker *b, struct queue *q, const uint64_t *ids, uint32_t count);
 
 struct peek_options {
-    unsigned states; /* mask */
+    unsigned states;         /* mask */
     uint64_t from_id, to_id; /* inclusive */
     struct view group;       /* empty: any */
     uint32_t max;
@@ -313,7 +320,8 @@ struct peeked {
  * Fills `out` (room for options->max) in id order; *next is the id to go on from, 0 at the end. Looks at a bounded number of
  * messages, so it may find fewer than max with a next. Returns how many.
  */
-uint32_t broker_peek(struct broker *b, struct queue *q, const struct peek_options *options, struct peeked *out, uint64_t *next);
+uint32_t broker_peek(struct broker *b, struct queue *q, const struct peek_options *options, struct peeked *out,
+                     uint64_t *next);
 
 /* "requested", "rejected", "max_attempts". */
 const char *park_reason_text(enum park_reason reason);

@@ -84,7 +84,8 @@ static bool in_group(const struct message *m, struct view group)
     return group.bytes == 0 || (own.bytes == group.bytes && memcmp(own.data, group.data, own.bytes) == 0);
 }
 
-uint32_t broker_peek(struct broker *b, struct queue *q, const struct peek_options *options, struct peeked *out, uint64_t *next)
+uint32_t broker_peek(struct broker *b, struct queue *q, const struct peek_options *options, struct peeked *out,
+                     uint64_t *next)
 {
     uint64_t key = options->from_id, bytes = 0;
     uint32_t found = 0;

@@ -156,7 +156,8 @@ static struct note *note_new(struct broker *b, struct view text)
     return note;
 }
 
-void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum park_reason reason, struct view note)
+void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum park_reason reason,
+               struct view note)
 {
     struct message *m = life_message(at);
     struct slot *slot = slot_of(b, m);

@@ -53,7 +53,8 @@ void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_c
 void life_delay(struct broker *b, struct queue *q, struct ring_cursor at, int64_t until_ms);
 
 /* From INFLIGHT to PARKED. The note is copied; if there is no memory for it the message is parked without one. */
-void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum park_reason reason, struct view note);
+void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum park_reason reason,
+               struct view note);
 
 /* From PARKED to READY, with its attempts forgotten. */
 void life_kick(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at);

@@ -109,13 +109,13 @@ static void emit_batches(struct broker *b)
         struct taker *t = b->batch;
         b->batch = t->batch_next;
         line_emit(b, (struct effect){
-            .kind = t->kind == TAKER_CONSUMER ? EFFECT_DELIVER : EFFECT_ANSWER,
-            .peer = t->peer,
-            .id = t->id,
-            .first = t->batch_first,
-            .count = t->batch_count,
-            .auto_ack = t->auto_ack,
-        });
+                         .kind = t->kind == TAKER_CONSUMER ? EFFECT_DELIVER : EFFECT_ANSWER,
+                         .peer = t->peer,
+                         .id = t->id,
+                         .first = t->batch_first,
+                         .count = t->batch_count,
+                         .auto_ack = t->auto_ack,
+                     });
         t->batch_count = 0;
         if (t->kind == TAKER_WAITER)
             line_leave(b, t);

@@ -19,7 +19,8 @@ static uint64_t body_limit(const struct broker *b, const struct queue *q)
 }
 
 /* What no other moment could change about this message. */
-static enum error_code check_item(const struct broker *b, const struct queue *q, const struct publication *p, const char **which)
+static enum error_code check_item(const struct broker *b, const struct queue *q, const struct publication *p,
+                                  const char **which)
 {
     if (p->body.bytes > body_limit(b, q)) {
         *which = "max_message_bytes";
@@ -68,7 +69,8 @@ static bool needs_slot(const struct staged *s)
 static bool fits(const struct queue *q, uint64_t messages, uint64_t bytes)
 {
     const struct attributes *a = &q->attributes;
-    return (a->max_messages == 0 || messages <= (uint64_t)a->max_messages) && (a->max_bytes == 0 || bytes <= (uint64_t)a->max_bytes);
+    return (a->max_messages == 0 || messages <= (uint64_t)a->max_messages) &&
+           (a->max_bytes == 0 || bytes <= (uint64_t)a->max_bytes);
 }
 
 /* True if `count` more messages can be in the queue together, after dropping what may be dropped. */
@@ -121,8 +123,9 @@ static uint64_t batch_cost(const struct publication *items, uint32_t count)
 }
 
 /* Makes the messages. On failure nothing is left. */
-static enum error_code stage(struct broker *b, int64_t now_ms, struct queue *q, const struct publication *items, uint32_t count,
-    const enum error_code *refused, const char *const *which, struct staged *staged)
+static enum error_code stage(struct broker *b, int64_t now_ms, struct queue *q, const struct publication *items,
+                             uint32_t count, const enum error_code *refused, const char *const *which,
+                             struct staged *staged)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct staged *s = &staged[i];
@@ -142,7 +145,8 @@ static enum error_code stage(struct broker *b, int64_t now_ms, struct queue *q, 
 }
 
 /* All or none: the first refusal is the call's. */
-static enum error_code check_atomic(struct broker *b, const struct queue *q, const struct staged *staged, uint32_t count)
+static enum error_code check_atomic(struct broker *b, const struct queue *q, const struct staged *staged,
+                                    uint32_t count)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -188,7 +192,8 @@ static void commit_one(struct broker *b, struct queue *q, const struct staged *s
     }
 }
 
-static void commit(struct broker *b, struct queue *q, struct staged *staged, uint32_t count, struct publish_result *result)
+static void commit(struct broker *b, struct queue *q, struct staged *staged, uint32_t count,
+                   struct publish_result *result)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct staged *s = &staged[i];
@@ -213,8 +218,9 @@ enum error_code broker_refuse_batch(struct broker *b, struct queue *q, enum erro
     return code;
 }
 
-enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publication *items, uint32_t count,
-    bool atomic, const enum error_code *refused, const char *const *which, struct publish_result *result)
+enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publication *items,
+                               uint32_t count, bool atomic, const enum error_code *refused, const char *const *which,
+                               struct publish_result *result)
 {
     b->which = NULL;
     b->outcome_count = 0;

@@ -82,20 +82,20 @@ struct view attribute_word(enum attribute a, int64_t value);
 void attributes_init(struct attributes *attributes);
 
 /* What has happened in a queue since it was created: X(field, help). Each also adds to the server's counter of that name. */
-#define QUEUE_COUNTER_LIST(X)                                                                                            \
-    X(published, "messages stored")                                                                                      \
-    X(refused, "messages refused at publish")                                                                            \
-    X(delivered, "deliveries, repeated ones included")                                                                   \
-    X(redelivered, "deliveries of messages that had been delivered before")                                              \
-    X(acked, "messages acked")                                                                                           \
-    X(nacked, "deliveries given back by nack or extend 0")                                                               \
-    X(timed_out, "deliveries whose visibility ran out")                                                                  \
-    X(returned, "deliveries that went back because their consumer ended or nothing was written")                         \
-    X(expired, "messages removed by ttl or retention")                                                                   \
-    X(parks, "messages parked")                                                                                          \
-    X(kicks, "messages kicked")                                                                                          \
-    X(purged, "messages purged, or deleted with their queue")                                                            \
-    X(discarded, "messages discarded by id")                                                                             \
+#define QUEUE_COUNTER_LIST(X)                                                                    \
+    X(published, "messages stored")                                                              \
+    X(refused, "messages refused at publish")                                                    \
+    X(delivered, "deliveries, repeated ones included")                                           \
+    X(redelivered, "deliveries of messages that had been delivered before")                      \
+    X(acked, "messages acked")                                                                   \
+    X(nacked, "deliveries given back by nack or extend 0")                                       \
+    X(timed_out, "deliveries whose visibility ran out")                                          \
+    X(returned, "deliveries that went back because their consumer ended or nothing was written") \
+    X(expired, "messages removed by ttl or retention")                                           \
+    X(parks, "messages parked")                                                                  \
+    X(kicks, "messages kicked")                                                                  \
+    X(purged, "messages purged, or deleted with their queue")                                    \
+    X(discarded, "messages discarded by id")                                                     \
     X(dropped, "messages dropped by overflow")
 
 struct queue_counters {
@@ -125,9 +125,9 @@ struct queue {
     uint64_t next_id;
     uint64_t state_bytes[RING_STATES]; /* bodies, by state */
     uint64_t consumer_count, waiter_count;
-    int64_t swept_ms;   /* expiry of the newest message that the sweep covers: theirs grow with their ids */
+    int64_t swept_ms;    /* expiry of the newest message that the sweep covers: theirs grow with their ids */
     uint64_t sweep_from; /* no ready message below this id is covered by the sweep */
-    struct timer sweep; /* armed for the expiry of the first ready message that it covers, or earlier */
+    struct timer sweep;  /* armed for the expiry of the first ready message that it covers, or earlier */
     struct queue_counters counters;
     struct meter publish_meter, deliver_meter, ack_meter;
     int64_t created_ms;

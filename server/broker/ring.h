@@ -36,8 +36,8 @@ struct ring_page {
     struct ring_page *parent;
     struct ring *ring;
     uint32_t level;
-    uint32_t reserved; /* of a page: items promised by ring_reserve() and not yet put */
-    uint64_t children; /* of an inner node: which children exist */
+    uint32_t reserved;        /* of a page: items promised by ring_reserve() and not yet put */
+    uint64_t children;        /* of an inner node: which children exist */
     void *child[RING_FANOUT]; /* items, or nodes; not initialised where no bit says so */
 };
 

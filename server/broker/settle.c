@@ -46,7 +46,8 @@ static uint32_t ack_before(struct broker *b, int64_t now_ms, struct slot *slot)
     return acked;
 }
 
-enum error_code broker_ack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, bool multiple, uint32_t *applied)
+enum error_code broker_ack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, bool multiple,
+                           uint32_t *applied)
 {
     enum error_code code = begin(b, count);
     if (code != ERR_NONE)
@@ -64,8 +65,8 @@ enum error_code broker_ack(struct broker *b, int64_t now_ms, const uint64_t *rec
     return ERR_NONE;
 }
 
-enum error_code broker_nack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, const struct nack_options *options,
-    uint32_t *applied)
+enum error_code broker_nack(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count,
+                            const struct nack_options *options, uint32_t *applied)
 {
     if (options->dead && options->delay_ms >= 0)
         return broker_refuse(b, ERR_BAD_REQUEST, "dead");
@@ -88,7 +89,8 @@ enum error_code broker_nack(struct broker *b, int64_t now_ms, const uint64_t *re
     return ERR_NONE;
 }
 
-enum error_code broker_extend(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, int64_t visibility_ms, uint32_t *applied)
+enum error_code broker_extend(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count,
+                              int64_t visibility_ms, uint32_t *applied)
 {
     enum error_code code = begin(b, count);
     if (code != ERR_NONE)
@@ -113,7 +115,8 @@ enum error_code broker_extend(struct broker *b, int64_t now_ms, const uint64_t *
     return ERR_NONE;
 }
 
-enum error_code broker_park(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count, struct view note, uint32_t *applied)
+enum error_code broker_park(struct broker *b, int64_t now_ms, const uint64_t *receipts, uint32_t count,
+                            struct view note, uint32_t *applied)
 {
     enum error_code code = begin(b, count);
     if (code != ERR_NONE)

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDEX_MASK (((uint64_t)1 << SLOTS_INDEX_BITS) - 1)
+#define INDEX_MASK     (((uint64_t)1 << SLOTS_INDEX_BITS) - 1)
 #define GENERATION_MAX (((uint32_t)1 << SLOTS_GENERATION_BITS) - 1)
-#define RUN_MASK (((uint32_t)1 << SLOTS_RUN_BITS) - 1)
+#define RUN_MASK       (((uint32_t)1 << SLOTS_RUN_BITS) - 1)
 
 /* Blocks are freed while more free slots than this, and more than are in use, remain. */
 #define FREE_SLOTS_KEPT (4 * SLOTS_BLOCK)
@@ -22,7 +22,8 @@ struct slots_block {
 
 static inline uint64_t receipt_of(uint32_t run, uint32_t generation, uint32_t index)
 {
-    return (uint64_t)run << (SLOTS_GENERATION_BITS + SLOTS_INDEX_BITS) | (uint64_t)generation << SLOTS_INDEX_BITS | index;
+    return (uint64_t)run << (SLOTS_GENERATION_BITS + SLOTS_INDEX_BITS) | (uint64_t)generation << SLOTS_INDEX_BITS |
+           index;
 }
 
 static inline uint32_t generation_of(uint64_t receipt)

@@ -25,11 +25,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SLOTS_INDEX_BITS 24
+#define SLOTS_INDEX_BITS      24
 #define SLOTS_GENERATION_BITS 20
-#define SLOTS_RUN_BITS 9
-#define SLOTS_BLOCK 1024
-#define SLOT_NONE UINT32_MAX
+#define SLOTS_RUN_BITS        9
+#define SLOTS_BLOCK           1024
+#define SLOT_NONE             UINT32_MAX
 
 struct taker;
 
@@ -42,14 +42,14 @@ struct note {
 };
 
 struct slot {
-    struct timer timer;     /* visibility, end of delay, or expiry, by the message's state */
-    uint64_t receipt;       /* of the delivery if inflight; always carries the slot's index and generation */
-    struct ring_cursor at;  /* where the message lies */
-    struct taker *holder;   /* the consumer that holds it; NULL: a receive, or not inflight */
-    struct note *note;      /* of a parked message, or NULL */
-    int64_t since_ms;       /* inflight: handed over; delayed: end of the delay; parked: parked */
-    uint32_t prev, next;    /* deliveries of one consumer or one receive, in order; SLOT_NONE at the ends */
-    uint8_t reason;         /* enum park_reason */
+    struct timer timer;    /* visibility, end of delay, or expiry, by the message's state */
+    uint64_t receipt;      /* of the delivery if inflight; always carries the slot's index and generation */
+    struct ring_cursor at; /* where the message lies */
+    struct taker *holder;  /* the consumer that holds it; NULL: a receive, or not inflight */
+    struct note *note;     /* of a parked message, or NULL */
+    int64_t since_ms;      /* inflight: handed over; delayed: end of the delay; parked: parked */
+    uint32_t prev, next;   /* deliveries of one consumer or one receive, in order; SLOT_NONE at the ends */
+    uint8_t reason;        /* enum park_reason */
 };
 
 struct slots_block;

@@ -10,7 +10,8 @@ static enum error_code check_visibility(struct broker *b, const struct queue *q,
     return ERR_NONE;
 }
 
-static enum error_code check_receive(struct broker *b, const struct queue *q, const struct peer *peer, const struct receive_options *o)
+static enum error_code check_receive(struct broker *b, const struct queue *q, const struct peer *peer,
+                                     const struct receive_options *o)
 {
     if (b->draining || b->stopping)
         return ERR_DRAINING;
@@ -28,7 +29,8 @@ static enum error_code check_receive(struct broker *b, const struct queue *q, co
 /* Serves a receive at once: nobody who could take the messages stands before it. */
 static void serve(struct broker *b, int64_t now_ms, struct queue *q, struct peer *peer, const struct receive_options *o)
 {
-    struct taker t = {.kind = TAKER_WAITER, .peer = peer, .queue = q, .limit = o->max, .visibility_ms = o->visibility_ms};
+    struct taker t = {
+        .kind = TAKER_WAITER, .peer = peer, .queue = q, .limit = o->max, .visibility_ms = o->visibility_ms};
     t.oldest_held = t.newest_held = SLOT_NONE;
     while (t.held < t.limit) {
         struct ring_cursor at = line_next_message(b, now_ms, q);
@@ -41,7 +43,7 @@ static void serve(struct broker *b, int64_t now_ms, struct queue *q, struct peer
 }
 
 enum error_code broker_receive(struct broker *b, int64_t now_ms, struct queue *q, struct peer *peer,
-    const struct receive_options *options, bool *served)
+                               const struct receive_options *options, bool *served)
 {
     b->which = NULL;
     enum error_code code = check_receive(b, q, peer, options);
@@ -77,7 +79,8 @@ enum error_code broker_receive(struct broker *b, int64_t now_ms, struct queue *q
     return ERR_NONE;
 }
 
-enum error_code broker_consume(struct broker *b, struct queue *q, struct peer *peer, const struct consume_options *options, uint64_t *id)
+enum error_code broker_consume(struct broker *b, struct queue *q, struct peer *peer,
+                               const struct consume_options *options, uint64_t *id)
 {
     b->which = NULL;
     if (b->draining || b->stopping)

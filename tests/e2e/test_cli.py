@@ -157,8 +157,8 @@ def test_extend_takes_receipts_and_then_a_time(said, wire, queue):
 
 
 def test_configuration_and_server_can_be_asked_and_set(said):
-    assert said("config", "set", "log_level", "warning") == "true\n"
-    assert said("config", "get", "log_level") == "log_level\twarning\n"
+    assert said("config", "set", "log_level", "warn") == "true\n"
+    assert said("config", "get", "log_level") == "log_level\twarn\n"
     assert "server.version\t" in said("server", "info")
 
 

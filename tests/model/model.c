@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define MAX_MESSAGES 2048
-#define MAX_TAKERS 256
-#define LINE_ROOM 1024
+#define MAX_TAKERS   256
+#define LINE_ROOM    1024
 
 struct m {
     uint64_t id;
@@ -65,7 +65,7 @@ struct model {
         int queue;
         uint64_t id, serial;
         uint32_t attempt;
-    } *seen;
+    } * seen;
     int seen_count, seen_cap;
     struct said said[MAX_TAKERS];
     int said_count;
@@ -230,7 +230,8 @@ static void hand_over(struct model *w, int queue, struct m *m, const struct t *t
     q->n.delivered++;
     q->n.redelivered += m->attempts > 1;
     size_t n = strlen(text);
-    n += (size_t)snprintf(text + n, 512 - n, " %" PRIu64 ":%c%.*s", m->id, m->body, (int)(m->bytes < 8 ? m->bytes : 8) - 1, ".......");
+    n += (size_t)snprintf(text + n, 512 - n, " %" PRIu64 ":%c%.*s", m->id, m->body,
+                          (int)(m->bytes < 8 ? m->bytes : 8) - 1, ".......");
     if (m->attempts != 1)
         snprintf(text + n, 512 - n, "#%u", m->attempts);
     if (w->seen_count == w->seen_cap) {
@@ -381,8 +382,8 @@ static void do_at(struct model *w, int64_t until)
 
 static void set_attributes(struct q *q, const struct step_attributes *a)
 {
-#define SET(name)                                                                                                        \
-    if (a->name >= 0)                                                                                                    \
+#define SET(name)     \
+    if (a->name >= 0) \
         q->a.name = a->name;
     SET(visibility)
     SET(delay)
@@ -552,7 +553,8 @@ static struct t *add_taker(struct model *w, const struct step *s, bool waiter)
 {
     assert(w->taker_count < MAX_TAKERS);
     struct t *t = &w->takers[w->taker_count++];
-    *t = (struct t){.uid = ++w->next_uid, .waiter = waiter, .peer = s->peer, .queue = s->queue, .limit = s->max, .visibility = -1};
+    *t = (struct t){
+        .uid = ++w->next_uid, .waiter = waiter, .peer = s->peer, .queue = s->queue, .limit = s->max, .visibility = -1};
     return t;
 }
 
@@ -637,7 +639,8 @@ static int ack(struct q *q, struct m *m, bool multiple)
     int n = 0;
     for (int i = 0; i < q->count;) {
         struct m *x = &q->list[i];
-        bool covered = x->state == MESSAGE_INFLIGHT && x->owner == owner && (multiple ? x->serial <= serial : x->serial == serial);
+        bool covered = x->state == MESSAGE_INFLIGHT && x->owner == owner &&
+                       (multiple ? x->serial <= serial : x->serial == serial);
         if (!covered) {
             i++;
             continue;
@@ -736,7 +739,8 @@ static void do_peek(struct model *w, const struct q *q, const struct step *s)
             return;
         }
         shown++;
-        say(w, "  %" PRIu64 ":%c%.*s %s", m->id, m->body, (int)(m->bytes < 8 ? m->bytes : 8) - 1, ".......", names[m->state]);
+        say(w, "  %" PRIu64 ":%c%.*s %s", m->id, m->body, (int)(m->bytes < 8 ? m->bytes : 8) - 1, ".......",
+            names[m->state]);
         if (m->attempts)
             say(w, " attempts %u", m->attempts);
         if (m->state == MESSAGE_PARKED)
@@ -750,8 +754,8 @@ static void do_peek(struct model *w, const struct q *q, const struct step *s)
 static void do_counters(struct model *w, const struct q *q)
 {
     say(w, " ");
-#define X(field, help)                                                                                                   \
-    if (q->n.field)                                                                                                      \
+#define X(field, help) \
+    if (q->n.field)    \
         say(w, " %s %" PRIu64, #field, q->n.field);
     QUEUE_COUNTER_LIST(X)
 #undef X
@@ -780,8 +784,8 @@ static void do_queue_step(struct model *w, const struct step *s)
         q->paused = s->op == STEP_PAUSE;
         break;
     case STEP_INFO:
-        say(w, "  delayed %d ready %d inflight %d parked %d bytes %" PRId64 "\n", count_in(q, MESSAGE_DELAYED), count_in(q, MESSAGE_READY),
-            count_in(q, MESSAGE_INFLIGHT), count_in(q, MESSAGE_PARKED), bytes_of(q));
+        say(w, "  delayed %d ready %d inflight %d parked %d bytes %" PRId64 "\n", count_in(q, MESSAGE_DELAYED),
+            count_in(q, MESSAGE_READY), count_in(q, MESSAGE_INFLIGHT), count_in(q, MESSAGE_PARKED), bytes_of(q));
         break;
     case STEP_PUBLISH:
         do_publish(w, q, s);

@@ -9,14 +9,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MODEL_QUEUES 3
-#define STEP_REFS 4
+#define MODEL_QUEUES  3
+#define STEP_REFS     4
 #define STEP_MESSAGES 4
 
 enum step_op {
-    STEP_CREATE, STEP_UPDATE, STEP_DELETE, STEP_PURGE, STEP_PAUSE, STEP_RESUME, STEP_INFO, STEP_COUNTERS, STEP_PUBLISH,
-    STEP_CONSUME, STEP_CREDIT, STEP_CANCEL, STEP_RECEIVE, STEP_ACK, STEP_NACK, STEP_EXTEND, STEP_PARK, STEP_KICK, STEP_DISCARD,
-    STEP_PEEK, STEP_CLOSE, STEP_FULL, STEP_DRAINED, STEP_AT, STEP_WRITTEN, STEP_UNWRITTEN, STEP_OPS
+    STEP_CREATE,
+    STEP_UPDATE,
+    STEP_DELETE,
+    STEP_PURGE,
+    STEP_PAUSE,
+    STEP_RESUME,
+    STEP_INFO,
+    STEP_COUNTERS,
+    STEP_PUBLISH,
+    STEP_CONSUME,
+    STEP_CREDIT,
+    STEP_CANCEL,
+    STEP_RECEIVE,
+    STEP_ACK,
+    STEP_NACK,
+    STEP_EXTEND,
+    STEP_PARK,
+    STEP_KICK,
+    STEP_DISCARD,
+    STEP_PEEK,
+    STEP_CLOSE,
+    STEP_FULL,
+    STEP_DRAINED,
+    STEP_AT,
+    STEP_WRITTEN,
+    STEP_UNWRITTEN,
+    STEP_OPS
 };
 
 /* The attributes that a story sets. -1: not named. */
@@ -29,13 +53,14 @@ struct step {
     bool together; /* the next step is of the same turn */
     char peer;
     int queue;
-    int64_t number;        /* credit: prefetch; extend, at: ms; kick: count; purge: state or -1; nack: delay or -1; peek: from */
-    int64_t second;        /* consume: visibility or -1; receive: wait; peek: max */
-    uint64_t consumer;     /* credit, cancel */
-    uint32_t max;          /* consume: prefetch; receive: max */
-    bool flag;             /* publish: atomic; consume: auto; ack: multiple; nack: dead */
+    int64_t
+        number; /* credit: prefetch; extend, at: ms; kick: count; purge: state or -1; nack: delay or -1; peek: from */
+    int64_t second;    /* consume: visibility or -1; receive: wait; peek: max */
+    uint64_t consumer; /* credit, cancel */
+    uint32_t max;      /* consume: prefetch; receive: max */
+    bool flag;         /* publish: atomic; consume: auto; ack: multiple; nack: dead */
     struct step_attributes attributes;
-    int ref_count;         /* deliveries, or ids to discard */
+    int ref_count; /* deliveries, or ids to discard */
     struct {
         uint64_t id;
         uint32_t attempt; /* 0: the last delivery */

@@ -22,8 +22,8 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char
 
 static void put_attributes(struct text *t, const struct step_attributes *a)
 {
-#define PUT(name)                                                                                                        \
-    if (a->name >= 0)                                                                                                    \
+#define PUT(name)     \
+    if (a->name >= 0) \
         put(t, " " #name "=%" PRId64, a->name);
     PUT(visibility)
     PUT(delay)
@@ -58,21 +58,23 @@ static void put_messages(struct text *t, const struct step *s)
 }
 
 static const char *const verbs[STEP_OPS] = {
-    "create", "update", "delete", "purge", "pause", "resume", "info", "counters", "publish", "consume", "credit", "cancel", "receive",
-    "ack", "nack", "extend", "park", "kick", "discard", "peek", "close", "full", "drained", "at", "written", "unwritten",
+    "create",  "update", "delete", "purge",   "pause",   "resume", "info",    "counters",  "publish",
+    "consume", "credit", "cancel", "receive", "ack",     "nack",   "extend",  "park",      "kick",
+    "discard", "peek",   "close",  "full",    "drained", "at",     "written", "unwritten",
 };
 
 static const char *const states[] = {"delayed", "ready", "inflight", "parked"};
 
 static bool of_peer(enum step_op op)
 {
-    return op == STEP_CONSUME || op == STEP_CREDIT || op == STEP_CANCEL || op == STEP_RECEIVE || op == STEP_CLOSE || op == STEP_FULL ||
-           op == STEP_DRAINED;
+    return op == STEP_CONSUME || op == STEP_CREDIT || op == STEP_CANCEL || op == STEP_RECEIVE || op == STEP_CLOSE ||
+           op == STEP_FULL || op == STEP_DRAINED;
 }
 
 static bool of_queue(enum step_op op)
 {
-    return op != STEP_AT && op != STEP_CREDIT && op != STEP_CANCEL && op != STEP_CLOSE && op != STEP_FULL && op != STEP_DRAINED;
+    return op != STEP_AT && op != STEP_CREDIT && op != STEP_CANCEL && op != STEP_CLOSE && op != STEP_FULL &&
+           op != STEP_DRAINED;
 }
 
 size_t step_print(const struct step *s, char *out, size_t room)
@@ -190,10 +192,12 @@ static enum step_op invent_op(struct chooser *c)
         enum step_op op;
         uint32_t weight;
     } weights[] = {
-        {STEP_PUBLISH, 20}, {STEP_RECEIVE, 14}, {STEP_CONSUME, 5}, {STEP_ACK, 12}, {STEP_NACK, 8}, {STEP_AT, 14}, {STEP_EXTEND, 4},
-        {STEP_PARK, 3}, {STEP_KICK, 3}, {STEP_DISCARD, 2}, {STEP_PEEK, 3}, {STEP_INFO, 6}, {STEP_CREDIT, 3}, {STEP_CANCEL, 2},
-        {STEP_CLOSE, 2}, {STEP_FULL, 2}, {STEP_DRAINED, 3}, {STEP_PAUSE, 1}, {STEP_RESUME, 2}, {STEP_PURGE, 1}, {STEP_UPDATE, 2},
-        {STEP_CREATE, 2}, {STEP_DELETE, 1}, {STEP_COUNTERS, 1}, {STEP_WRITTEN, 3}, {STEP_UNWRITTEN, 2},
+        {STEP_PUBLISH, 20},  {STEP_RECEIVE, 14}, {STEP_CONSUME, 5}, {STEP_ACK, 12},     {STEP_NACK, 8},
+        {STEP_AT, 14},       {STEP_EXTEND, 4},   {STEP_PARK, 3},    {STEP_KICK, 3},     {STEP_DISCARD, 2},
+        {STEP_PEEK, 3},      {STEP_INFO, 6},     {STEP_CREDIT, 3},  {STEP_CANCEL, 2},   {STEP_CLOSE, 2},
+        {STEP_FULL, 2},      {STEP_DRAINED, 3},  {STEP_PAUSE, 1},   {STEP_RESUME, 2},   {STEP_PURGE, 1},
+        {STEP_UPDATE, 2},    {STEP_CREATE, 2},   {STEP_DELETE, 1},  {STEP_COUNTERS, 1}, {STEP_WRITTEN, 3},
+        {STEP_UNWRITTEN, 2},
     };
     uint32_t sum = 0;
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)

@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#define MAX_WORDS 64
-#define NO_NUMBER (-1)
+#define MAX_WORDS    64
+#define NO_NUMBER    (-1)
 #define ENDLESS_ROOM ((int64_t)1 << 50)
-#define LINE_ROOM 2048 /* no single thing that is said is longer */
+#define LINE_ROOM    2048 /* no single thing that is said is longer */
 
 /* A delivery that somebody has seen: the story names it by message and attempt. */
 struct seen {
@@ -257,7 +257,8 @@ static bool attributes(struct story *s, struct attribute_set *set)
         enum attribute a = attribute_find(s->words[i], (size_t)(value - s->words[i]));
         assert_int_not_equal(a, ATTRIBUTE_TOTAL);
         value++;
-        int64_t n = attribute_row(a)->kind == ATTRIBUTE_CHOICE ? attribute_choice(a, value, strlen(value)) : strtoll(value, NULL, 10);
+        int64_t n = attribute_row(a)->kind == ATTRIBUTE_CHOICE ? attribute_choice(a, value, strlen(value))
+                                                               : strtoll(value, NULL, 10);
         *attribute_value(&set->values, a) = n;
         set->named |= 1u << a;
     }
@@ -270,8 +271,8 @@ static void do_create(struct story *s)
     attributes(s, &set);
     bool created = false;
     uint32_t differing = 0;
-    enum error_code code =
-        broker_queue_create(&s->broker, s->now_ms, s->words[1], strlen(s->words[1]), &set, &created, &differing);
+    enum error_code code = broker_queue_create(&s->broker, s->now_ms, s->words[1], strlen(s->words[1]), &set, &created,
+                                               &differing);
     if (code != ERR_NONE)
         say_error(s, code);
     else if (!created)
@@ -297,7 +298,8 @@ static void do_delete(struct story *s)
     uint64_t count = 0;
     if (!q)
         return;
-    enum error_code code = broker_queue_delete(&s->broker, s->now_ms, q, flag(s, 2, "if_empty"), flag(s, 2, "if_unused"), &count);
+    enum error_code code = broker_queue_delete(&s->broker, s->now_ms, q, flag(s, 2, "if_empty"),
+                                               flag(s, 2, "if_unused"), &count);
     if (code != ERR_NONE)
         say_error(s, code);
     else
@@ -342,8 +344,8 @@ static void do_counters(struct story *s)
     if (!q)
         return;
     say(s, " ");
-#define X(field, help)                                                                                                   \
-    if (q->counters.field)                                                                                               \
+#define X(field, help)     \
+    if (q->counters.field) \
         say(s, " %s %" PRIu64, #field, q->counters.field);
     QUEUE_COUNTER_LIST(X)
 #undef X
@@ -510,7 +512,8 @@ static void do_peek(struct story *s)
     for (uint32_t i = 0; i < count; i++) {
         const struct peeked *p = &found[i];
         struct view body = message_body(p->message);
-        say(s, "  %" PRIu64 ":%.*s %s", p->message->id, body.bytes > 8 ? 8 : (int)body.bytes, (const char *)body.data, names[p->state]);
+        say(s, "  %" PRIu64 ":%.*s %s", p->message->id, body.bytes > 8 ? 8 : (int)body.bytes, (const char *)body.data,
+            names[p->state]);
         if (p->message->attempts)
             say(s, " attempts %u", p->message->attempts);
         if (p->state == MESSAGE_PARKED)
@@ -563,7 +566,8 @@ static void do_consume(struct story *s, struct peer *peer)
     struct queue *q = queue_at(s, 2);
     if (!q)
         return;
-    struct consume_options o = {(uint32_t)number(s, 3, "prefetch", 100), flag(s, 3, "auto"), number(s, 3, "visibility", NO_NUMBER)};
+    struct consume_options o = {(uint32_t)number(s, 3, "prefetch", 100), flag(s, 3, "auto"),
+                                number(s, 3, "visibility", NO_NUMBER)};
     uint64_t id;
     enum error_code code = broker_consume(&s->broker, q, peer, &o, &id);
     if (code != ERR_NONE)
@@ -639,11 +643,30 @@ static const struct {
     const char *verb;
     void (*run)(struct story *s);
 } verbs[] = {
-    {"create", do_create},   {"update", do_update}, {"delete", do_delete},   {"purge", do_purge},     {"pause", do_pause},
-    {"resume", do_pause},    {"info", do_info},     {"list", do_list},       {"publish", do_publish}, {"ack", do_settle},
-    {"nack", do_settle},     {"extend", do_settle}, {"park", do_settle},     {"kick", do_kick},       {"discard", do_discard},
-    {"peek", do_peek},       {"at", do_at},         {"written", do_written}, {"drain", do_drain},     {"unwritten", do_written},
-    {"counters", do_counters}, {"stop", do_stop},   {"stop_finish", do_stop}, {"limit", do_limit},
+    {"create", do_create},
+    {"update", do_update},
+    {"delete", do_delete},
+    {"purge", do_purge},
+    {"pause", do_pause},
+    {"resume", do_pause},
+    {"info", do_info},
+    {"list", do_list},
+    {"publish", do_publish},
+    {"ack", do_settle},
+    {"nack", do_settle},
+    {"extend", do_settle},
+    {"park", do_settle},
+    {"kick", do_kick},
+    {"discard", do_discard},
+    {"peek", do_peek},
+    {"at", do_at},
+    {"written", do_written},
+    {"drain", do_drain},
+    {"unwritten", do_written},
+    {"counters", do_counters},
+    {"stop", do_stop},
+    {"stop_finish", do_stop},
+    {"limit", do_limit},
 };
 
 static void do_line(struct story *s)

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#define FOLDER "tests/sim/stories"
+#define FOLDER      "tests/sim/stories"
 #define MAX_STORIES 512
 
 struct told {

@@ -90,8 +90,8 @@ void handle_config_set(struct request *r)
         return;
     text_show(shown_key, sizeof shown_key, key);
     text_show(shown_value, sizeof shown_value, value);
-    log_write_limited(&r->door->set_lines, LOG_LEVEL_INFO, "config",
-                      "option set client=%" PRIu64 " key=%s value=%s", r->session->id, shown_key, shown_value);
+    log_write_limited(&r->door->set_lines, LOG_LEVEL_INFO, "config", "option set client=%" PRIu64 " key=%s value=%s",
+                      r->session->id, shown_key, shown_value);
     r->door->host.changed_cb(r->door->host.user);
     answer_true(r);
 }

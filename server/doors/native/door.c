@@ -27,7 +27,11 @@ bool native_init(struct native *door, struct broker *broker, struct options *opt
 {
     struct native_scratch *scratch = calloc(1, sizeof *scratch);
 
-    *door = (struct native){.broker = broker, .options = options, .host = *host, .next_session_id = 1, .set_lines = {.lines_per_second = 20}};
+    *door = (struct native){.broker = broker,
+                            .options = options,
+                            .host = *host,
+                            .next_session_id = 1,
+                            .set_lines = {.lines_per_second = 20}};
     if (scratch == NULL)
         return false;
     for (unsigned id = 0; id < COMMAND_COUNT; id++)

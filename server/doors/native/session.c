@@ -214,7 +214,7 @@ size_t session_input(struct session *session, int64_t now_ms, const void *input,
         session_refuse(session, ERR_MEMORY_LIMIT, NULL);
         return 0;
     }
-    while (taken < bytes && *budget > 0 && !session_ending(session) && !output_full(session)) {
+    while (*budget > 0 && taken < bytes && !session_ending(session) && !output_full(session)) {
         size_t used;
         const enum decoder_result result = decoder_feed(d, from + taken, bytes - taken, &used);
 
