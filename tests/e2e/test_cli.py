@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -107,7 +106,8 @@ def test_words_after_two_dashes_are_no_options(said, wire, queue):
 
 
 def test_options_of_publish_go_for_all_messages_of_the_call(said, wire, queue):
-    said("publish", queue, "a", "b", "--group", "berlin", "--header", "k=v", "--header", "n=x=y", "--delay", "1h", "--ttl", "2h")
+    said("publish", queue, "a", "b", "--group", "berlin", "--header", "k=v", "--header", "n=x=y", "--delay", "1h",
+         "--ttl", "2h")
     for message in wire.call("peek", queue, {"state": "delayed"})["messages"]:
         assert message["group"] == "berlin"
         assert message["headers"] == {"k": "v", "n": "x=y"}
@@ -206,8 +206,9 @@ def test_an_error_answer_in_json_is_an_object_on_stdout(cli):
 
 
 @pytest.mark.parametrize("words", [
-    ["publish"], ["receive"], ["receive", "q", "--max", "many"], ["receive", "q", "--wait", "5x"], ["ack"], ["ack", "x"],
-    ["receive", "q", "--mx", "2"], ["receive", "q", "extra"], ["nonsense"], ["queue", "nonsense"], ["-p", "0", "ping"],
+    ["publish"], ["receive"], ["receive", "q", "--max", "many"], ["receive", "q", "--wait", "5x"], ["ack"],
+    ["ack", "x"], ["receive", "q", "--mx", "2"], ["receive", "q", "extra"], ["nonsense"], ["queue", "nonsense"],
+    ["-p", "0", "ping"],
     ["--nonsense"], ["publish", "q", "a", "--header", "novalue"], ["queue", "update", "q"], ["receive", "q", "--max"],
     ["publish", "q", "--lines", "/nonexistent/file"], ["publish", "q", "a", "--lines", "-"], ["consume"],
     ["consume", "q", "-j", "0", "--exec", "true"], ["help", "nonsense"],
@@ -443,7 +444,8 @@ def test_consume_of_a_queue_that_is_deleted_exits_with_1(start, wire, queue):
 
 def test_exec_gets_the_body_on_stdin_and_the_rest_in_its_environment(cli, wire, queue):
     wire.call("publish", queue, [["the body", {"headers": {"my-key": "v w"}, "group": "g"}]])
-    show = 'cat; echo; echo "$RINGMQ_QUEUE|$RINGMQ_ID|$RINGMQ_ATTEMPTS|$RINGMQ_GROUP|$RINGMQ_HEADER_MY_KEY|$RINGMQ_RECEIPT"'
+    variables = ("QUEUE", "ID", "ATTEMPTS", "GROUP", "HEADER_MY_KEY", "RECEIPT")
+    show = 'cat; echo; echo "%s"' % "|".join(f"$RINGMQ_{name}" for name in variables)
     code, out, _ = cli("consume", queue, "--max", "1", "--exec", show)
     assert code == 0
     body, facts = out.decode().splitlines()
@@ -521,12 +523,12 @@ def test_ctrl_c_waits_for_running_commands_and_gives_back_the_rest(start, wire, 
 
 def test_bash_completes_commands_options_and_queues(server, environment, wire):
     wire.call("queue.create", "completed-queue")
-    tell = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ringmq_cli; echo "${COMPREPLY[@]}"'
-    environment["PATH"] = f"{Path(CLI).parent}:{environment['PATH']}"
+    tell = 'source "$1"; COMP_LINE=$3; COMP_POINT=${#3}; _ringmq_cli "$2"; echo "${COMPREPLY[@]}"'
 
     def complete(*words):
         script = str(ROOT / "client" / "cli" / "ringmq-cli.bash")
-        done = subprocess.run(["bash", "-c", tell, "bash", script, "ringmq-cli", *words], env=environment,
+        line = " ".join(["ringmq-cli", *words])
+        done = subprocess.run(["bash", "-c", tell, "bash", script, CLI, line], env=environment,
                               capture_output=True, text=True, timeout=DEADLINE, check=True)
         return done.stdout.split()
 

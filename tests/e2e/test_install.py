@@ -1,4 +1,4 @@
-"""`make install` into a folder of its own: what is there, whether a program can be built with it, and `make uninstall`."""
+"""`make install` into a folder of its own: what is there, whether one can build with it, and `make uninstall`."""
 
 import os
 import re
@@ -109,8 +109,8 @@ def test_the_installed_configuration_is_the_sample_and_is_good(tree, root):
     """The server takes it as it is."""
     conf = tree / "etc" / "ringmq" / "ringmq.conf"
     assert conf.read_bytes() == (ROOT / "conf" / "ringmq.conf").read_bytes()
-    done = subprocess.run([str(root / "bin" / "ringmq-server"), str(conf), "--test-config"], capture_output=True, text=True,
-                          timeout=DEADLINE)
+    done = subprocess.run([str(root / "bin" / "ringmq-server"), str(conf), "--test-config"], capture_output=True,
+                          text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
 
 
@@ -129,7 +129,8 @@ def first_program(port):
 
 def pkg_config(tree, root, *arguments):
     env = dict(os.environ, PKG_CONFIG_PATH=str(root / "lib" / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(tree))
-    done = subprocess.run(["pkg-config", *arguments, "ringmq"], capture_output=True, text=True, timeout=DEADLINE, env=env)
+    done = subprocess.run(["pkg-config", *arguments, "ringmq"], capture_output=True, text=True, timeout=DEADLINE,
+                          env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

@@ -81,7 +81,8 @@ def test_the_page_of_the_shell_makes_up_no_option():
 
 def test_the_page_of_the_server_tells_defaults_and_ranges_as_the_sample_file_does():
     """scripts/man-options has been run since conf/ringmq.conf changed."""
-    done = subprocess.run([str(ROOT / "scripts" / "man-options"), "--check"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([str(ROOT / "scripts" / "man-options"), "--check"], capture_output=True, text=True,
+                          timeout=20)
     assert done.returncode == 0, done.stderr
 
 
@@ -100,6 +101,6 @@ def test_a_page_is_set_without_a_warning(program):
     """groff has nothing to say about it, with all warnings on."""
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed")
-    done = subprocess.run(["groff", "-man", "-ww", "-z", "-Tascii", str(PAGES[program])], capture_output=True, text=True,
-                          timeout=60)
+    done = subprocess.run(["groff", "-man", "-ww", "-z", "-Tascii", str(PAGES[program])], capture_output=True,
+                          text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,46 @@
+/*
+ * catalogue: the commands that can be given, their arguments and help. It begins with the protocol's own list, to which
+ * the server's is added when it is loaded: methods that a newer server has can be called, completed and looked up too.
+ *
+ * Some commands do more here than the method of the same name, and some live in the shell alone: see catalogue.c.
+ */
+#ifndef CLIENT_CLI_CATALOGUE_H
+#define CLIENT_CLI_CATALOGUE_H
+
+#include "client/cli/words.h"
+#include "client/ringmq.h"
+
+#include <stdio.h>
+
+struct entry {
+    char *name;
+    char *group;
+    char *args; /* as in protocol/commands.h */
+    char *help;
+    const char *extra; /* options that the shell adds, as in `args` without braces; "" if there are none */
+    const char *notes; /* more help; "" */
+};
+
+struct catalogue {
+    struct entry *list;
+    size_t count;
+    bool loaded;
+};
+
+void catalogue_init(struct catalogue *catalogue);
+void catalogue_close(struct catalogue *catalogue);
+
+/* Adds what the answer to the method `help` lists and is not there yet. */
+void catalogue_load(struct catalogue *catalogue, struct ringmq_value help);
+
+/* The entry that the first words name: `queue.create` or `queue create`. *used: how many words. NULL if there is none. */
+const struct entry *catalogue_find(const struct catalogue *catalogue, const struct words *words, size_t first,
+                                   size_t *used);
+
+/* Calls `visit` with the name and type of each option of an entry, its extra ones included. */
+void entry_options(const struct entry *entry, void (*visit)(void *arg, const char *name, const char *type), void *arg);
+
+/* Prints help: for words none, a command, the beginning of some commands, or @group. False if there is none. */
+bool catalogue_help(const struct catalogue *catalogue, const struct words *words, size_t first, FILE *out);
+
+#endif

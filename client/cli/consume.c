@@ -1,0 +1,212 @@
+#include "client/cli/consume.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SETTLE_MS 5000
+
+/* What printing keeps between deliveries. */
+struct printer {
+    struct cli *cli;
+    const struct consume_plan *plan;
+    enum output_form form;
+    uint64_t *receipts; /* of what has been printed and is not acked yet */
+    uint32_t receipt_count, receipt_cap;
+    uint64_t printed, stale;
+    int64_t last_ms;     /* when something came */
+    int code;            /* of the exit, once it is decided */
+    bool over;           /* nothing more is printed: what still comes is given back */
+    const char *reason;  /* why the server ended the consumer */
+    char reason_text[64];
+};
+
+static bool plan_read(struct consume_plan *plan, struct arguments *arguments)
+{
+    const char *ack = arguments_option(arguments, "ack");
+
+    plan->command = arguments_option(arguments, "exec");
+    plan->delay_named = arguments_option(arguments, "nack-delay") != NULL;
+    plan->automatic = ack != NULL && strcmp(ack, "auto") == 0;
+    if (!arguments_count(arguments, "prefetch", &plan->prefetch) || !arguments_count(arguments, "max", &plan->max) ||
+        !arguments_count(arguments, "jobs", &plan->jobs) || !arguments_time(arguments, "idle", 1000, &plan->idle_ms) ||
+        !arguments_time(arguments, "visibility", 1, &plan->visibility_ms) ||
+        !arguments_time(arguments, "nack-delay", 1, &plan->nack_delay_ms))
+        return false;
+    if (plan->jobs == 0 || plan->jobs > 1000)
+        return arguments_wrong(arguments, "--jobs takes 1 to 1000");
+    if (plan->automatic && plan->command != NULL)
+        return arguments_wrong(arguments, "--exec acks when its command has ended: --ack auto does not go with it");
+    return true;
+}
+
+int consume_run(struct cli *cli, struct arguments *arguments, const char *queue)
+{
+    struct consume_plan plan = {.queue = queue, .jobs = 1};
+    int code = plan_read(&plan, arguments) ? cli_connect(cli) : EXIT_USAGE;
+
+    if (code != EXIT_DONE)
+        return code;
+    return plan.command != NULL ? consume_exec(cli, &plan) : consume_print(cli, &plan, arguments->form);
+}
+
+static void on_acked(struct ringmq *conn, const struct ringmq_answer *answer, void *arg)
+{
+    struct ringmq_settled settled;
+    struct ringmq_refusal refusal;
+
+    (void)conn;
+    if (ringmq_answer_settled(answer, &settled) != RINGMQ_OK)
+        return;
+    struct ringmq_iterator refusals = ringmq_iterate_refusals(settled.exceptions);
+    while (ringmq_next_refusal(&refusals, &refusal))
+        ++*(uint64_t *)arg;
+}
+
+int consume_ack(struct cli *cli, const uint64_t *receipts, uint32_t count, uint64_t *stale)
+{
+    const uint32_t most = (uint32_t)cli_limit(cli, "max_batch", 1000);
+
+    for (uint32_t done = 0; done < count;) {
+        uint32_t part = count - done < most ? count - done : most;
+        int64_t token = ringmq_send_ack(cli->conn, receipts + done, part, 0, on_acked, stale);
+        if (token < 0)
+            return (int)token;
+        done += part;
+    }
+    return RINGMQ_OK;
+}
+
+int consume_settle(struct cli *cli)
+{
+    const int64_t end_ms = now_ms() + SETTLE_MS;
+
+    signals_clear();
+    while (ringmq_in_flight(cli->conn) > 0 && now_ms() < end_ms) {
+        int status = ringmq_poll(cli->conn, 100);
+        if (status != RINGMQ_OK && status != RINGMQ_ERR_TIMEOUT)
+            return status;
+    }
+    return ringmq_in_flight(cli->conn) > 0 ? RINGMQ_ERR_TIMEOUT : RINGMQ_OK;
+}
+
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
+
+static void print_message(const struct printer *p, const struct ringmq_delivery *delivery)
+{
+    if (p->form == OUTPUT_JSON) {
+        output_delivery_json(stdout, delivery);
+        return;
+    }
+    fwrite(delivery->body, 1, delivery->body_bytes, stdout);
+    putc('\n', stdout);
+}
+
+static void remember(struct printer *p, uint64_t receipt)
+{
+    if (p->receipt_count == p->receipt_cap) {
+        p->receipt_cap = p->receipt_cap > 0 ? p->receipt_cap * 2 : 256;
+        p->receipts = memory_resize(p->receipts, p->receipt_cap * sizeof *p->receipts);
+    }
+    p->receipts[p->receipt_count++] = receipt;
+}
+
+/* Prints all that came, flushes, and only then acks. */
+static void on_deliver(struct ringmq *conn, uint64_t consumer, struct ringmq_deliveries *deliveries, void *arg)
+{
+    struct printer *p = arg;
+    struct ringmq_delivery delivery;
+
+    (void)conn;
+    (void)consumer;
+    p->receipt_count = 0;
+    p->last_ms = now_ms();
+    while (!p->over && ringmq_next_delivery(deliveries, &delivery)) {
+        print_message(p, &delivery);
+        remember(p, delivery.receipt);
+        p->printed++;
+        p->over = p->printed == p->plan->max;
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        p->code = EXIT_ERROR;
+        p->over = true;
+        return; /* not acked: whoever reads the queue next gets them */
+    }
+    if (!p->plan->automatic && p->receipt_count > 0 &&
+        consume_ack(p->cli, p->receipts, p->receipt_count, &p->stale) != RINGMQ_OK)
+        p->over = true;
+}
+
+static void on_cancelled(struct ringmq *conn, uint64_t consumer, const char *reason, void *arg)
+{
+    struct printer *p = arg;
+
+    (void)conn;
+    (void)consumer;
+    snprintf(p->reason_text, sizeof p->reason_text, "%s", reason);
+    p->reason = p->reason_text;
+    p->over = true;
+}
+
+static int loop(struct printer *p)
+{
+    while (!p->over) {
+        int64_t wait_ms = 1000;
+        if (p->plan->idle_ms > 0)
+            wait_ms = p->last_ms + (int64_t)p->plan->idle_ms - now_ms();
+        if (wait_ms <= 0)
+            break;
+        int status = ringmq_poll(p->cli->conn, (int)(wait_ms < 1000 ? wait_ms : 1000));
+        if (status == RINGMQ_ERR_INTERRUPTED)
+            return signals_exit_code();
+        if (status != RINGMQ_OK && status != RINGMQ_ERR_TIMEOUT)
+            return cli_failed(p->cli, status);
+    }
+    return p->code;
+}
+
+static uint32_t print_prefetch(const struct consume_plan *plan)
+{
+    uint64_t prefetch = plan->prefetch > 0 ? plan->prefetch : 1000;
+
+    return (uint32_t)(plan->max > 0 && plan->max < prefetch ? plan->max : prefetch);
+}
+
+int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_form form)
+{
+    struct printer p = {.cli = cli, .plan = plan, .form = form, .last_ms = now_ms()};
+    struct ringmq_consume_options options = {
+        .prefetch = print_prefetch(plan),
+        .auto_ack = plan->automatic,
+        .visibility_ms = (int64_t)plan->visibility_ms,
+        .deliver_cb = on_deliver,
+        .cancelled_cb = on_cancelled,
+        .arg = &p,
+    };
+    uint64_t consumer;
+    int status = ringmq_consume(cli->conn, plan->queue, &options, &consumer, cli->timeout_ms);
+
+    if (status != RINGMQ_OK)
+        return cli_failed(cli, status);
+    int code = loop(&p);
+    p.over = true;
+    if (p.reason == NULL && ringmq_state(cli->conn) == RINGMQ_READY) {
+        signals_clear();
+        status = consume_settle(cli); /* the acks first: what is acked is not given back */
+        if (status == RINGMQ_OK)
+            status = ringmq_cancel(cli->conn, consumer, cli->timeout_ms);
+        if (status != RINGMQ_OK && code == EXIT_DONE)
+            code = cli_failed(cli, status);
+    }
+    free(p.receipts);
+    if (p.code == EXIT_ERROR)
+        cli_complain(cli, "cannot write: the last messages are not acked and will be delivered again");
+    if (p.stale > 0)
+        cli_complain(cli, "%" PRIu64 " messages had been given back before they were acked; they will be delivered again",
+                     p.stale);
+    if (p.reason != NULL) {
+        cli_complain(cli, "the server has ended the consumer: %s", p.reason);
+        code = EXIT_ERROR;
+    }
+    return code;
+}

@@ -1,0 +1,260 @@
+#include "client/cli/output.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const publish_names[] = {"first_id", "count", "exceptions", NULL};
+static const char *const delivery_names[] = {"receipt", "id", "attempts", "body", NULL};
+
+enum output_shape output_shape_of(const char *method)
+{
+    if (strcmp(method, "publish") == 0)
+        return SHAPE_PUBLISH;
+    return strcmp(method, "receive") == 0 ? SHAPE_DELIVERIES : SHAPE_PLAIN;
+}
+
+enum output_shape shape_of_item(enum output_shape shape)
+{
+    return shape == SHAPE_DELIVERIES ? SHAPE_DELIVERY : SHAPE_PLAIN;
+}
+
+bool members_begin(struct members *members, struct ringmq_value container, enum output_shape shape)
+{
+    *members = (struct members){.outer = ringmq_iterate(container)};
+    if (ringmq_value_type(container) == RINGMQ_MAP)
+        return true;
+    members->names = shape == SHAPE_PUBLISH ? publish_names : shape == SHAPE_DELIVERY ? delivery_names : NULL;
+    return members->names != NULL;
+}
+
+/* The map behind a delivery's fixed places is part of it: headers and group stand beside the rest. */
+bool members_next(struct members *members, struct ringmq_bytes *key, struct ringmq_value *value)
+{
+    struct ringmq_value name;
+
+    if (members->in_inner) {
+        if (!ringmq_next(&members->inner, &name, value))
+            return false;
+        *key = ringmq_value_bytes(name);
+        return true;
+    }
+    if (!ringmq_next(&members->outer, &name, value))
+        return false;
+    *key = ringmq_value_bytes(name);
+    if (members->names == NULL)
+        return true;
+    if (*members->names == NULL) {
+        members->inner = ringmq_iterate(*value);
+        members->in_inner = true;
+        return members_next(members, key, value);
+    }
+    const char *text = *members->names++;
+    *key = (struct ringmq_bytes){text, strlen(text)};
+    return true;
+}
+
+/* The shortest text that reads back as the same number. */
+void double_print(FILE *out, double value)
+{
+    char text[40];
+
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    fputs(text, out);
+}
+
+void output_value(FILE *out, enum output_form form, enum output_shape shape, struct ringmq_value value)
+{
+    if (form == OUTPUT_RAW) {
+        raw_print(out, value);
+        return;
+    }
+    if (form == OUTPUT_HUMAN)
+        human_print(out, shape, value);
+    else
+        json_print(out, shape, value);
+    fputc('\n', out);
+}
+
+void output_error(FILE *out, enum output_form form, const char *code, const char *text, struct ringmq_value details)
+{
+    bool has_details = ringmq_value_count(details) > 0;
+
+    if (form == OUTPUT_JSON) {
+        fputs("{\"error\":{\"code\":", out);
+        json_bytes(out, (struct ringmq_bytes){code, strlen(code)});
+        fputs(",\"text\":", out);
+        json_bytes(out, (struct ringmq_bytes){text, strlen(text)});
+        if (has_details) {
+            fputs(",\"details\":", out);
+            json_print(out, SHAPE_PLAIN, details);
+        }
+        fputs("}}", out);
+    } else {
+        fprintf(out, "(error) %s: %s", code, text);
+        if (has_details) {
+            fputc(' ', out);
+            json_print(out, SHAPE_PLAIN, details);
+        }
+    }
+}
+
+/* ---- raw --------------------------------------------------------------------------------------------------------- */
+
+#define RAW_PREFIX_BYTES 256
+
+static void raw_scalar(FILE *out, struct ringmq_value value)
+{
+    struct ringmq_bytes bytes = ringmq_value_bytes(value);
+
+    switch (ringmq_value_type(value)) {
+    case RINGMQ_BOOL:
+        fputs(ringmq_value_bool(value, false) ? "true" : "false", out);
+        break;
+    case RINGMQ_UINT:
+        fprintf(out, "%llu", (unsigned long long)ringmq_value_uint(value, 0));
+        break;
+    case RINGMQ_INT:
+        fprintf(out, "%lld", (long long)ringmq_value_int(value, 0));
+        break;
+    case RINGMQ_DOUBLE:
+        double_print(out, ringmq_value_double(value, 0));
+        break;
+    case RINGMQ_STR:
+    case RINGMQ_BIN:
+        fwrite(bytes.data, 1, bytes.bytes, out);
+        break;
+    default:
+        break;
+    }
+}
+
+static void raw_walk(FILE *out, const char *prefix, struct ringmq_value value)
+{
+    struct ringmq_iterator items = ringmq_iterate(value);
+    struct ringmq_value key, item;
+    enum ringmq_type type = ringmq_value_type(value);
+
+    if (type != RINGMQ_ARRAY && type != RINGMQ_MAP) {
+        if (prefix[0] != '\0')
+            fprintf(out, "%s\t", prefix);
+        raw_scalar(out, value);
+        fputc('\n', out);
+        return;
+    }
+    while (ringmq_next(&items, &key, &item)) {
+        char longer[RAW_PREFIX_BYTES] = "";
+        struct ringmq_bytes name = ringmq_value_bytes(key);
+        if (name.data != NULL)
+            snprintf(longer, sizeof(longer), "%s%s%.*s", prefix, prefix[0] != '\0' ? "." : "", (int)name.bytes,
+                     name.data);
+        bool row = type == RINGMQ_ARRAY && ringmq_value_type(item) == RINGMQ_MAP;
+        raw_walk(out, name.data != NULL ? longer : row ? "" : prefix, item);
+    }
+}
+
+void raw_print(FILE *out, struct ringmq_value value)
+{
+    raw_walk(out, "", value);
+}
+
+/* ---- human ------------------------------------------------------------------------------------------------------- */
+
+static void human_bytes(FILE *out, struct ringmq_bytes bytes)
+{
+    fputc('"', out);
+    for (size_t i = 0; i < bytes.bytes; i++) {
+        unsigned char c = (unsigned char)bytes.data[i];
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c == '\n')
+            fputs("\\n", out);
+        else if (c == '\r')
+            fputs("\\r", out);
+        else if (c == '\t')
+            fputs("\\t", out);
+        else if (c < 0x20 || c > 0x7e)
+            fprintf(out, "\\x%02x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('"', out);
+}
+
+static void human_scalar(FILE *out, struct ringmq_value value)
+{
+    enum ringmq_type type = ringmq_value_type(value);
+
+    if (type == RINGMQ_STR || type == RINGMQ_BIN) {
+        human_bytes(out, ringmq_value_bytes(value));
+        return;
+    }
+    if (type == RINGMQ_NONE || type == RINGMQ_NIL) {
+        fputs("(nil)", out);
+        return;
+    }
+    fputs(type == RINGMQ_BOOL ? "(bool) " : type == RINGMQ_DOUBLE ? "(double) " : "(integer) ", out);
+    raw_scalar(out, value);
+}
+
+/* The widest key (names) or number (places) of a container. */
+static int human_width(struct ringmq_value value, enum output_shape shape, bool named)
+{
+    struct members members;
+    struct ringmq_bytes key;
+    struct ringmq_value item;
+    int width = 0;
+
+    if (!named)
+        return snprintf(NULL, 0, "%u", ringmq_value_count(value));
+    members_begin(&members, value, shape);
+    while (members_next(&members, &key, &item))
+        width = (int)key.bytes > width ? (int)key.bytes : width;
+    return width;
+}
+
+/* Continues at the present column, which is `indent`. */
+static void human_walk(FILE *out, enum output_shape shape, struct ringmq_value value, int indent)
+{
+    enum ringmq_type type = ringmq_value_type(value);
+    struct members members;
+    struct ringmq_bytes key;
+    struct ringmq_value item;
+    unsigned number = 0;
+
+    if (type != RINGMQ_ARRAY && type != RINGMQ_MAP) {
+        human_scalar(out, value);
+        return;
+    }
+    if (ringmq_value_count(value) == 0) {
+        fputs(type == RINGMQ_MAP ? "(empty map)" : "(empty list)", out);
+        return;
+    }
+    bool named = members_begin(&members, value, shape);
+    int width = human_width(value, shape, named);
+    while (members_next(&members, &key, &item)) {
+        if (number++ > 0)
+            fprintf(out, "\n%*s", indent, "");
+        enum ringmq_type item_type = ringmq_value_type(item);
+        bool below = (item_type == RINGMQ_MAP || item_type == RINGMQ_ARRAY) && ringmq_value_count(item) > 0;
+        if (!named) {
+            fprintf(out, "%*u) ", width, number);
+            human_walk(out, shape_of_item(shape), item, indent + width + 2);
+        } else if (below) {
+            fprintf(out, "%.*s:\n%*s", (int)key.bytes, key.data, indent + 2, "");
+            human_walk(out, SHAPE_PLAIN, item, indent + 2);
+        } else {
+            fprintf(out, "%.*s:%*s", (int)key.bytes, key.data, width - (int)key.bytes + 1, "");
+            human_walk(out, SHAPE_PLAIN, item, 0);
+        }
+    }
+}
+
+void human_print(FILE *out, enum output_shape shape, struct ringmq_value value)
+{
+    human_walk(out, shape, value, 0);
+}

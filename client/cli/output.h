@@ -1,0 +1,57 @@
+/*
+ * output: answers as text, in one of three forms.
+ *
+ *     human   for a terminal: typed, (integer) 3, "text", (nil), lists numbered, maps as aligned `key: value`
+ *     raw     for a pipe: each value on a line of its own, bytes as they are; in a map `key<TAB>value`, the keys of maps
+ *             in maps joined by a dot
+ *     json    one JSON value on one line; bytes as text, or {"base64": "..."} if they are not UTF-8
+ *
+ * What the protocol answers as an array of fixed places (a delivery, a publish) gets names in human and json.
+ */
+#ifndef CLIENT_CLI_OUTPUT_H
+#define CLIENT_CLI_OUTPUT_H
+
+#include "client/ringmq.h"
+
+#include <stdio.h>
+
+enum output_form { OUTPUT_HUMAN, OUTPUT_RAW, OUTPUT_JSON };
+
+/* How to read an answer; derived from the method. */
+enum output_shape { SHAPE_PLAIN, SHAPE_PUBLISH, SHAPE_DELIVERIES, SHAPE_DELIVERY };
+
+enum output_shape output_shape_of(const char *method);
+
+/* Prints an answer with a newline at its end. */
+void output_value(FILE *out, enum output_form form, enum output_shape shape, struct ringmq_value value);
+
+/* Prints one delivery in JSON, with a newline. */
+void output_delivery_json(FILE *out, const struct ringmq_delivery *delivery);
+
+/* Prints an error that the server answered. */
+void output_error(FILE *out, enum output_form form, const char *code, const char *text, struct ringmq_value details);
+
+/* -- the members of a map, or of an array whose places have names -- */
+
+struct members {
+    struct ringmq_iterator outer, inner;
+    const char *const *names; /* NULL: a map, or an array */
+    bool in_inner;
+};
+
+/* Begins to visit a map or array; `shape` PUBLISH or DELIVERY names an array's places. True if it has names. */
+bool members_begin(struct members *members, struct ringmq_value container, enum output_shape shape);
+
+/* The next member; `key` has data NULL in a plain array. */
+bool members_next(struct members *members, struct ringmq_bytes *key, struct ringmq_value *value);
+
+enum output_shape shape_of_item(enum output_shape shape);
+
+/* The three forms; no newline at the end of json and human. */
+void human_print(FILE *out, enum output_shape shape, struct ringmq_value value);
+void raw_print(FILE *out, struct ringmq_value value);
+void json_print(FILE *out, enum output_shape shape, struct ringmq_value value);
+void json_bytes(FILE *out, struct ringmq_bytes bytes);
+void double_print(FILE *out, double value);
+
+#endif
