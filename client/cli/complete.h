@@ -1,8 +1,8 @@
 /*
- * complete: what can follow the words typed so far. Names of commands, in one word or two (queue.create, queue create);
- * after `help` also groups; options of the command that have not been given; names of queues where the command's row asks
- * for one, and of options of the server after config.get and config.set. The last two are asked from the server, if there
- * is a connection, and waited for COMPLETE_TIMEOUT_MS at most.
+ * complete: what can follow the words typed so far. Names of commands, in one word or two (queue.create, queue
+ * create); after `help` also groups; options of the command that have not been given; names of queues where the
+ * command's row asks for one, and of options of the server after config.get and config.set. The last two are asked
+ * from the server, if there is a connection, and waited for COMPLETE_TIMEOUT_MS at most.
  */
 #ifndef CLIENT_CLI_COMPLETE_H
 #define CLIENT_CLI_COMPLETE_H

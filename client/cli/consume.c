@@ -14,10 +14,10 @@ struct printer {
     uint64_t *receipts; /* of what has been printed and is not acked yet */
     uint32_t receipt_count, receipt_cap;
     uint64_t printed, stale;
-    int64_t last_ms;     /* when something came */
-    int code;            /* of the exit, once it is decided */
-    bool over;           /* nothing more is printed: what still comes is given back */
-    const char *reason;  /* why the server ended the consumer */
+    int64_t last_ms;    /* when something came */
+    int code;           /* of the exit, once it is decided */
+    bool over;          /* nothing more is printed: what still comes is given back */
+    const char *reason; /* why the server ended the consumer */
     char reason_text[64];
 };
 
@@ -202,7 +202,8 @@ int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_
     if (p.code == EXIT_ERROR)
         cli_complain(cli, "cannot write: the last messages are not acked and will be delivered again");
     if (p.stale > 0)
-        cli_complain(cli, "%" PRIu64 " messages had been given back before they were acked; they will be delivered again",
+        cli_complain(cli,
+                     "%" PRIu64 " messages had been given back before they were acked; they will be delivered again",
                      p.stale);
     if (p.reason != NULL) {
         cli_complain(cli, "the server has ended the consumer: %s", p.reason);

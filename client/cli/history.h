@@ -1,10 +1,10 @@
 /*
- * history: the lines of former times, in a file of plain lines that only its owner can read (mode 0600). A line is appended
- * as soon as it is given, so that a shell that is killed loses none, and several shells share one file. At the beginning
- * and at the end the file is cut to its last HISTORY_LINES lines.
+ * history: the lines of former times, in a file of plain lines that only its owner can read (mode 0600). A line is
+ * appended as soon as it is given, so that a shell that is killed loses none, and several shells share one file.
+ * At the beginning and at the end the file is cut to its last HISTORY_LINES lines.
  *
- * Lines with a password are kept nowhere, not even for the arrow keys. Failing to read or write the file is not an error
- * of the shell: there is then no history beyond its end.
+ * Lines with a password are kept nowhere, not even for the arrow keys. Failing to read or write the file is not an
+ * error of the shell: there is then no history beyond its end.
  */
 #ifndef CLIENT_CLI_HISTORY_H
 #define CLIENT_CLI_HISTORY_H

@@ -4,13 +4,14 @@
  *     an empty line        a message with an empty body; --skip-empty leaves it out
  *     CRLF                 the CR does not belong to the line; --keep-cr keeps it
  *     no newline at the end: what stands there is a line all the same
- *     a line longer than max_message_bytes ends the reading, with its number: what was read before it is published; --long skip
- *                          leaves it out, --long truncate sends what fits
+ *     a line longer than max_message_bytes ends the reading, with its number: what was read before it is published;
+ *                          --long skip leaves it out, --long truncate sends what fits
  *
- * Lines go out in batches, several at a time, and are kept until they are confirmed. What the server refuses for now (the queue
- * or the memory is full) is sent again after a pause, behind what had been sent meanwhile: nothing is lost, and the
- * order is that of the file as long as nothing is refused. What it refuses for good ends the run, and says how many lines
- * are confirmed.
+ * Lines go out in batches, several at a time, and are kept until they are confirmed. What the server refuses for now (the
+ * queue or the memory is full) is sent again after a pause, in the order of the file and one batch at a time, until
+ * nothing is left of it; then new lines follow. Nothing is lost, and the order is that of the file, except that batches
+ * which were under way at a refusal may be stored before the refused lines (with --window 1 there are none). What the
+ * server refuses for good ends the run, and it is said how many lines are confirmed.
  */
 #include "client/cli/work.h"
 
@@ -225,6 +226,17 @@ static void fill(struct publisher *p, struct batch *b)
 
 static void send_batch(struct publisher *p, struct batch *b);
 
+/* Keeps a batch that is to be sent again, in the order of the file. */
+static void retry_add(struct publisher *p, struct batch *b)
+{
+    struct batch **link = &p->retry;
+
+    while (*link != NULL && (*link)->numbers[0] < b->numbers[0])
+        link = &(*link)->next;
+    b->next = *link;
+    *link = b;
+}
+
 /* Copies the refused lines that may be sent again into one batch; anything else ends the run. */
 static void refusals(struct publisher *p, struct batch *b, const struct ringmq_published *result)
 {
@@ -247,14 +259,15 @@ static void refusals(struct publisher *p, struct batch *b, const struct ringmq_p
             memcpy(again->bytes + again->used, b->messages[i].body, b->messages[i].body_bytes);
         batch_add(again, b->messages[i].body_bytes, b->numbers[i]);
     }
-    if (again != NULL) {
-        again->next = p->retry;
-        p->retry = again;
-    }
+    if (again != NULL)
+        retry_add(p, again);
 }
 
+/* Several answers may come to what was sent before the pause: they make it no longer. */
 static void pause_a_while(struct publisher *p)
 {
+    if (now_ms() < p->pause_until_ms)
+        return;
     p->pause_ms = p->pause_ms == 0 ? PAUSE_MIN_MS : p->pause_ms * 2 < PAUSE_MAX_MS ? p->pause_ms * 2 : PAUSE_MAX_MS;
     p->pause_until_ms = now_ms() + p->pause_ms;
 }
@@ -273,13 +286,12 @@ static void on_published(struct ringmq *conn, const struct ringmq_answer *answer
         p->confirmed_bytes += b->used;
         if (result.count < b->count)
             refusals(p, b, &result);
-        if (p->retry != NULL)
-            pause_a_while(p);
-        else
+        if (result.count > 0)
             p->pause_ms = 0;
+        if (result.count < b->count)
+            pause_a_while(p);
     } else if (status == RINGMQ_ERR_SERVER && answer->error.retry) {
-        b->next = p->retry;
-        p->retry = b;
+        retry_add(p, b);
         pause_a_while(p);
         return;
     } else if (status == RINGMQ_ERR_SERVER) {
@@ -323,6 +335,8 @@ static void send_more(struct publisher *p)
 {
     while (!p->over && p->in_flight < p->window && now_ms() >= p->pause_until_ms) {
         struct batch *b = p->retry;
+        if (b != NULL && p->in_flight > 0)
+            return; /* more of what was sent may be refused, and comes before it in the file */
         if (b != NULL) {
             p->retry = b->next;
         } else {

@@ -170,8 +170,9 @@ static bool editor_init(struct shell *shell)
     el_set(editor, EL_HIST, history, shell->history.lines);
     el_set(editor, EL_SIGNAL, 1);
     el_set(editor, EL_GETCFN, key_read);
-    el_set(editor, EL_ADDFN, "ringmq-complete", "complete a word", key_complete);
-    el_set(editor, EL_ADDFN, "ringmq-interrupt", "clear the line", key_interrupt);
+    /* The wide form keeps the texts as they are; el_set() makes copies of them that nobody frees. */
+    el_wset(editor, EL_ADDFN, L"ringmq-complete", L"complete a word", key_complete);
+    el_wset(editor, EL_ADDFN, L"ringmq-interrupt", L"clear the line", key_interrupt);
     el_set(editor, EL_BIND, "^I", "ringmq-complete", NULL);
     el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(editor, NULL);

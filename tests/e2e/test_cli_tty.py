@@ -1,7 +1,8 @@
-"""ringmq-cli as a person sees it: the prompt, completion, history, help and Ctrl-C, through a pseudo-terminal."""
+"""The shell on a terminal: what a person sees and types, through a pseudo-terminal."""
 
 import os
 import re
+import signal
 import stat
 
 import pexpect
@@ -11,222 +12,310 @@ from process import ROOT
 from wire import DEADLINE, until
 
 CLI = os.environ.get("RINGMQ_CLI", str(ROOT / "build" / "ringmq-cli"))
+NO_CONNECTION = "not connected> "
 
 
-class Terminal:
-    """A shell on a terminal of its own."""
+class Shell:
+    """A shell on a terminal of its own, with a history file in `folder`."""
 
-    def __init__(self, home, *words):
-        self.history = home / ".ringmq_history"
-        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
-        self.child = pexpect.spawn(CLI, [str(word) for word in words], env=environment, encoding="utf-8",
-                                   timeout=DEADLINE, dimensions=(50, 160))
+    def __init__(self, folder, port, *arguments, **variables):
+        self.history = folder / "history"
+        self.prompt = f"127.0.0.1:{port}> "
+        environment = dict(os.environ, HOME=str(folder), TERM="dumb", NO_COLOR="1", LC_ALL="C.UTF-8",
+                           RINGMQ_HISTORY=str(self.history))
+        environment.pop("RINGMQ_URL", None)
+        environment.update(variables)
+        self.child = pexpect.spawn(CLI, ["-p", str(port), *arguments], env=environment, timeout=DEADLINE,
+                                   encoding="utf-8", dimensions=(40, 200))
         self.child.delaybeforesend = None
 
-    def prompt(self, text=r"127\.0\.0\.1:\d+"):
-        """Waits for the prompt; returns what was shown before it."""
-        self.child.expect(rf"(?:\r|\n|\x1b\[[0-9;]*[A-Za-z])*{text}> ")
+    def expect(self, text):
+        """Waits for a text; returns what stood before it."""
+        self.child.expect_exact(text)
         return self.child.before
 
-    def tell(self, line):
-        """Enters a line; returns what is shown until the next prompt."""
+    def run(self, line, prompt=None):
+        """Gives a command at the prompt; returns what it prints, without the echo."""
         self.child.send(line + "\r")
-        return self.prompt()
+        self.expect(line)
+        return self.expect(prompt or self.prompt).replace("\r\n", "\n").strip("\r\n")
 
-    def expect(self, pattern):
-        self.child.expect(pattern)
-        return self.child.match
-
-    def end(self):
+    def ended(self):
+        """Waits for its end; returns the exit status and what was printed last."""
         self.child.expect(pexpect.EOF)
+        rest = self.child.before
         self.child.close()
-        return self.child.exitstatus
+        return self.child.exitstatus, rest
 
 
 @pytest.fixture
-def spawn(folder):
+def start_shell(folder):
+    """Starts shells that end with the test."""
     started = []
 
-    def run(*words):
-        started.append(Terminal(folder, *words))
-        return started[-1]
+    def start(port, *arguments, **variables):
+        shell = Shell(folder, port, *arguments, **variables)
+        started.append(shell)
+        return shell
 
-    yield run
-    for terminal in started:
-        terminal.child.close(force=True)
+    yield start
+    for shell in started:
+        shell.child.close(force=True)
 
 
 @pytest.fixture
-def shell(spawn, server):
-    """A shell at its prompt."""
-    terminal = spawn("-p", server.port)
-    terminal.prompt(rf"127\.0\.0\.1:{server.port}")
-    return terminal
+def shell(server, start_shell):
+    """A shell at its first prompt."""
+    shell = start_shell(server.port)
+    shell.expect(shell.prompt)
+    return shell
 
 
-def test_the_prompt_names_the_server_and_answers_show_their_types(shell, queue):
-    shown = shell.tell(f"publish {queue} hello 'a \"b\"' \"tab\\t\\xff\"")
-    assert "first_id: (integer) 1" in shown and "count:    (integer) 3" in shown
-    shown = shell.tell(f"receive {queue} --max 3")
-    assert '"hello"' in shown and '"a \\"b\\""' in shown and '"tab\\t\\xff"' in shown
-    assert '"pong"' in shell.tell("ping")
+def waiting(wire):
+    """How many receives wait, on all connections."""
+    return sum(client["waiters"] for client in wire.call("client.list")["clients"])
 
 
-def test_an_error_answer_is_red_and_the_shell_goes_on(shell):
-    assert "\x1b[31m(error) QUEUE_NOT_FOUND: " in shell.tell("receive no-such-queue")
-    assert '"pong"' in shell.tell("ping")
+# -- commands --
 
 
-def test_a_wrong_line_is_explained_and_the_shell_goes_on(shell):
-    assert "quote" in shell.tell("publish 'open")
-    assert "no such command" in shell.tell("nonsense")
-    assert '"pong"' in shell.tell("ping")
+def test_the_prompt_is_the_endpoint_and_answers_are_typed(shell, queue):
+    """A command given at the prompt is answered in the typed form, and the prompt comes back."""
+    assert shell.run("ping") == '"pong"'
+    assert "(bool) true" in shell.run(f"queue.create {queue}-typed")
+    assert "(integer) 1" in shell.run(f"publish {queue} 'hello world'")
+    assert '"hello world"' in shell.run(f"receive {queue}")
 
 
-def test_one_command_on_a_terminal_shows_types(spawn, server, queue):
-    terminal = spawn("-p", server.port, "publish", queue, "a")
-    terminal.expect(r"count: +\(integer\) 1")
-    assert terminal.end() == 0
+def test_a_command_may_be_given_as_two_words(shell, queue):
+    """`queue info` and `queue.info` are the same."""
+    assert re.search(r"ready: +\(integer\) 0", shell.run(f"queue info {queue}"))
 
 
-# -- completion: the editor writes only what it adds --
+def test_errors_leave_the_shell_running(shell):
+    """An error answer, an unknown command and an open quote are told, and the prompt comes back."""
+    assert "QUEUE_NOT_FOUND" in shell.run("publish no-such-queue x")
+    assert "no such command" in shell.run("frobnicate")
+    assert "quote" in shell.run("publish q 'open")
+    assert shell.run("ping") == '"pong"'
+
+
+def test_an_empty_line_does_nothing(shell):
+    """Return at an empty prompt gives the next prompt and no message."""
+    shell.child.send("\r")
+    assert shell.expect(shell.prompt).strip() == ""
+
+
+def test_help(shell):
+    """help lists all commands, `help publish` explains one, `help @queues` lists a group."""
+    everything = shell.run("help")
+    assert "queue.create" in everything and "publish" in everything and "exit" in everything
+    assert "--delay" in shell.run("help publish")
+    group = shell.run("help @queues")
+    assert "queue.purge" in group and "publish" not in group
+    assert "no help about" in shell.run("help nothing-like-it")
+
+
+# -- completion --
 
 
 def test_tab_completes_a_command(shell):
-    shell.child.send("pi\t")
-    shell.expect("ng ")
-    assert '"pong"' in shell.tell("")
+    """TAB completes a command given in one word or in two, and an ambiguous one as far as it is clear."""
+    shell.child.send("pub\t")
+    shell.expect("publish ")
+    shell.child.send("\x03")
+    shell.expect(shell.prompt)
+    shell.child.send("queue cr\t")
+    shell.expect("queue create ")
+    shell.child.send("\x03")
+    shell.expect(shell.prompt)
+    shell.child.send("queue.p\t")
+    shell.child.expect(r"queue\.pause +queue\.purge\r\n")
+    shell.expect(shell.prompt + "queue.p")
 
 
-def test_tab_completes_the_second_word_of_a_command(shell):
-    shell.child.send("server st\t")
-    shell.expect("ats ")
-    assert "(integer)" in shell.tell("")
+def test_tab_completes_help(shell):
+    """After help, TAB completes commands and groups."""
+    shell.child.send("help @que\t")
+    shell.expect("help @queues ")
+    shell.child.send("\x03")
+    shell.expect(shell.prompt)
+    shell.child.send("help extend\t")
+    shell.expect("help extend ")
+
+
+def test_tab_completes_an_option_of_the_command(shell):
+    """TAB after -- completes the command's options, the shell's own included."""
+    shell.child.send("receive q --vis\t")
+    shell.expect("--visibility ")
+    shell.child.send("\x03")
+    shell.expect(shell.prompt)
+    shell.child.send("publish q --li\t")
+    shell.expect("--lines ")
 
 
 def test_tab_completes_the_name_of_a_queue(shell, wire):
-    wire.call("queue.create", "unmistakable-name")
-    shell.child.send("queue info unmis\t")
-    shell.expect("takable-name ")
-    assert '"unmistakable-name"' in shell.tell("")
+    """Where a command wants a queue, TAB asks the server for names."""
+    assert wire.call("queue.create", "completed/orders") == {"created": True}
+    shell.child.send("publish completed\t")
+    shell.expect("completed/orders ")
+    shell.child.send("hello\r")
+    shell.expect("first_id")
 
 
-def test_tab_completes_an_option(shell, queue):
-    shell.child.send(f"receive {queue} --vis\t")
-    shell.expect("ibility ")
-    assert "(empty list)" in shell.tell("5s")
-
-
-def test_tab_lists_what_is_possible(shell):
-    shell.child.send("queue.p\t")
-    shell.expect(r"queue\.pause +queue\.purge")
-    shell.child.send("\x03")
-    shell.prompt()
-
-
-# -- help --
-
-
-def test_help_tells_about_all_commands_a_group_and_one_command(shell):
-    shown = shell.tell("help")
-    assert "@messages" in shown and "queue.create" in shown and "exit" in shown
-    shown = shell.tell("help @queues")
-    assert "queue.purge" in shown and "receive" not in shown
-    shown = shell.tell("help publish")
-    assert "--lines" in shown and "--header" in shown
+def test_tab_completes_an_option_of_the_server(shell):
+    """After config.set, TAB completes names of options."""
+    shell.child.send("config set max_mem\t")
+    shell.expect("max_memory ")
 
 
 # -- history --
 
 
-def test_lines_come_back_with_the_arrow_and_in_the_next_shell(shell, spawn, server):
-    shell.tell("ping")
-    shell.child.send("\x1b[A")
-    shell.expect("ping")
-    assert '"pong"' in shell.tell("")
+def test_history_is_private_and_holds_no_passwords(server, start_shell):
+    """The history file has mode 0600 and no line with a password; it is there after a restart."""
+    shell = start_shell(server.port)
+    shell.expect(shell.prompt)
+    shell.run("ping")
+    shell.run("hello --user me --password secret1")
+    shell.run("publish --url ringmq://me:secret2@127.0.0.1 x")
+    shell.run("publish q password=secret3")
+    shell.run("queue.list --prefix nothing")
     shell.child.send("exit\r")
-    assert shell.end() == 0
-    again = spawn("-p", server.port)
-    again.prompt()
-    again.child.send("\x1b[A\x1b[A")
-    again.expect("ping")
-    assert '"pong"' in again.tell("")
-
-
-def test_the_history_is_private_and_holds_no_password(shell, queue):
-    shell.tell("hello password=secret-1")
-    shell.tell(f"publish {queue} ringmq://me:secret-2@host")
-    shell.tell(f"publish {queue} harmless")
+    assert shell.ended()[0] == 0
     assert stat.S_IMODE(shell.history.stat().st_mode) == 0o600
-    text = shell.history.read_text()
-    assert "harmless" in text and "secret" not in text
+    assert shell.history.read_text().splitlines() == ["ping", "queue.list --prefix nothing", "exit"]
+
+    again = start_shell(server.port)
+    again.expect(again.prompt)
+    again.child.send("\x10\x10\x10\r")
+    again.expect('"pong"')
 
 
-# -- keys --
+def test_a_history_that_others_can_read_is_made_private(server, start_shell, folder):
+    """A history file with a wider mode gets mode 0600 before anything is added."""
+    (folder / "history").write_text("ping\n")
+    (folder / "history").chmod(0o644)
+    shell = start_shell(server.port)
+    shell.expect(shell.prompt)
+    assert stat.S_IMODE(shell.history.stat().st_mode) == 0o600
 
 
-def test_ctrl_c_ends_a_wait_but_not_the_shell(shell, wire, queue):
+def test_history_is_bounded(server, start_shell, folder):
+    """Only the last 1,000 lines are kept."""
+    (folder / "history").write_text("".join(f"ping {i}\n" for i in range(1500)))
+    shell = start_shell(server.port)
+    shell.expect(shell.prompt)
+    shell.run("ping")
+    shell.child.send("\x04")
+    assert shell.ended()[0] == 0
+    lines = shell.history.read_text().splitlines()
+    assert len(lines) == 1000 and lines[-1] == "ping" and lines[0] == "ping 501"
+    assert [path.name for path in folder.iterdir()] == ["history"]
+
+
+def test_an_empty_history_variable_keeps_no_file(server, start_shell, folder):
+    """RINGMQ_HISTORY set but empty: nothing is written, in the home directory neither."""
+    shell = start_shell(server.port, RINGMQ_HISTORY="")
+    shell.expect(shell.prompt)
+    shell.run("ping")
+    shell.child.send("\x04")
+    assert shell.ended()[0] == 0
+    assert list(folder.iterdir()) == []
+
+
+# -- Ctrl-C and Ctrl-D --
+
+
+def test_ctrl_c_at_the_prompt_clears_the_line(shell):
+    """What was typed is gone, and is not executed by the next Return."""
+    shell.child.send("queue.create never-created")
+    shell.expect("never-created")
+    shell.child.send("\x03")
+    shell.expect("^C")
+    shell.expect(shell.prompt)
+    assert shell.run("ping") == '"pong"'
+    assert "QUEUE_NOT_FOUND" in shell.run("queue.info never-created")
+
+
+def test_ctrl_c_in_the_middle_of_a_line_clears_all_of_it(shell):
+    """Also what stands behind the cursor."""
+    shell.child.send("publish somewhere\x01")
+    shell.expect("somewhere")
+    shell.child.send("\x03")
+    shell.expect("^C")
+    shell.expect(shell.prompt)
+    assert shell.run("ping") == '"pong"'
+
+
+def test_ctrl_c_cancels_a_wait_and_not_the_shell(shell, wire, queue):
+    """A receive that waits is given up, on the server too: a message that comes later is not lost in it."""
     shell.child.send(f"receive {queue} --wait 20s\r")
-    until(lambda: wire.call("queue.info", queue)["waiters"] == 1, "a waiter")
+    until(lambda: waiting(wire) == 1, "the receive waits")
     shell.child.send("\x03")
-    assert "interrupted" in shell.prompt()
-    assert '"pong"' in shell.tell("ping")
+    shell.expect("^C")
+    shell.expect(shell.prompt)
+    until(lambda: waiting(wire) == 0, "the receive is given up", deadline=10)
+    wire.call("publish", queue, ["later"])
+    assert '"later"' in shell.run(f"receive {queue}")
 
 
-def test_ctrl_c_ends_consume_but_not_the_shell(shell, wire, queue):
+def test_ctrl_c_ends_a_consumer_and_not_the_shell(shell, wire, queue):
+    """consume runs until Ctrl-C; then the prompt is back, and the server has no consumer left."""
     shell.child.send(f"consume {queue}\r")
-    wire.call("publish", queue, ["a body"])
-    shell.expect("a body\r\n")
-    until(lambda: wire.call("queue.info", queue)["total"] == 0, "the ack")
+    until(lambda: wire.call("queue.info", queue)["consumers"] == 1, "the consumer is there")
     shell.child.send("\x03")
-    shell.prompt()
-    assert '"pong"' in shell.tell("ping")
-    assert wire.call("queue.info", queue)["consumers"] == 0
+    shell.expect(shell.prompt)
+    until(lambda: wire.call("queue.info", queue)["consumers"] == 0, "the consumer is gone")
+    assert shell.run("ping") == '"pong"'
 
 
-def test_ctrl_c_at_the_prompt_drops_the_line(shell, wire, queue):
-    shell.child.send(f"publish {queue} unwanted")
-    shell.expect("unwanted")
-    shell.child.send("\x03")
-    shell.prompt()
-    assert '"pong"' in shell.tell("ping")
-    assert wire.call("queue.info", queue)["total"] == 0
+def test_ctrl_d_leaves(shell):
+    """Ctrl-D at an empty prompt ends the shell with status 0 and the cursor on a new line."""
+    shell.child.send("\x04")
+    status, rest = shell.ended()
+    assert status == 0 and rest.endswith("\r\n")
 
 
-@pytest.mark.parametrize("keys", ["\x04", "exit\r", "quit\r"])
-def test_ctrl_d_exit_and_quit_leave(shell, keys):
-    shell.child.send(keys)
-    assert shell.end() == 0
+@pytest.mark.parametrize("word", ["exit", "quit"])
+def test_exit_and_quit_leave(shell, word):
+    """Both words end the shell with status 0."""
+    shell.child.send(word + "\r")
+    assert shell.ended()[0] == 0
 
 
-def test_clear_clears_the_screen(shell):
-    shell.child.send("clear\r")
-    shell.expect(r"\x1b\[2J")
-    shell.prompt()
+def test_sigterm_ends_the_shell(shell):
+    """SIGTERM at the prompt ends the shell."""
+    shell.child.kill(signal.SIGTERM)
+    shell.child.expect(pexpect.EOF)
+    shell.child.close()
+    assert 128 + signal.SIGTERM in (shell.child.exitstatus, 128 + (shell.child.signalstatus or 0))
 
 
-# -- the connection --
+# -- connections --
 
 
-def test_a_shell_without_a_server_says_so_and_tries_again_with_the_next_command(spawn, start_server):
-    own = start_server()
-    terminal = spawn("-p", own.port)
-    terminal.prompt(rf"127\.0\.0\.1:{own.port}")
-    own.stop()
-    terminal.child.send("ping\r")
-    terminal.prompt("not connected")
-    start_server(port=own.port)
-    assert '"pong"' in terminal.tell("ping")
+def test_a_server_that_goes_and_comes_back(start_server, start_shell):
+    """Without a server the prompt says so and commands fail; once it is back, the next command connects again."""
+    server = start_server()
+    port = server.port
+    shell = start_shell(port)
+    shell.expect(shell.prompt)
+    assert shell.run("ping") == '"pong"'
+    server.stop()
+    assert "refused" in shell.run("ping", NO_CONNECTION)
+    start_server(port=port)
+    assert shell.run("ping") == '"pong"'
 
 
-def test_a_progress_line_is_shown_while_a_file_is_published(spawn, server, wire, queue, folder):
-    """The reader waits in the middle of a pipe, so that the line must appear while there is more to come."""
-    os.mkfifo(folder / "pipe")
-    terminal = spawn("-p", server.port, "publish", queue, "--lines", folder / "pipe")
-    with open(folder / "pipe", "wb", buffering=0) as pipe:
-        pipe.write(b"a\nb\n")
-        terminal.expect(r"2 messages, \d+ a second")
-    shown = terminal.expect(r"(\d+) messages published in ")
-    assert shown.group(1) == "2"
-    assert terminal.end() == 0
-    assert re.search(rb"b", wire.call("peek", queue)["messages"][1]["body"])
+def test_starting_without_a_server(start_server, start_shell):
+    """The shell starts without a server, and connects when there is one."""
+    server = start_server()
+    port = server.port
+    server.stop()
+    shell = start_shell(port)
+    shell.expect("refused")
+    shell.expect(NO_CONNECTION)
+    assert "publish" in shell.run("help @messages", NO_CONNECTION)
+    start_server(port=port)
+    assert shell.run("ping") == '"pong"'
