@@ -1,16 +1,24 @@
 #include "client/cli/consume.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SETTLE_MS 5000
+
+/* Lines are written in pieces of about this size, each a whole number of lines. */
+#define PIECE_BYTES 65536
 
 /* What printing keeps between deliveries. */
 struct printer {
     struct cli *cli;
     const struct consume_plan *plan;
     enum output_form form;
+    FILE *text; /* lines that are not written yet, in `data` */
+    char *data;
+    size_t bytes;
     uint64_t *receipts; /* of what has been printed and is not acked yet */
     uint32_t receipt_count, receipt_cap;
     uint64_t printed, stale;
@@ -95,11 +103,25 @@ int consume_settle(struct cli *cli)
 static void print_message(const struct printer *p, const struct ringmq_delivery *delivery)
 {
     if (p->form == OUTPUT_JSON) {
-        output_delivery_json(stdout, delivery);
+        output_delivery_json(p->text, delivery);
         return;
     }
-    fwrite(delivery->body, 1, delivery->body_bytes, stdout);
-    putc('\n', stdout);
+    fwrite(delivery->body, 1, delivery->body_bytes, p->text);
+    putc('\n', p->text);
+}
+
+/* Writes the lines so far, whole ones only: even if this program is killed, none of a file's lines is half of one. */
+static bool write_lines(struct printer *p)
+{
+    bool good = fflush(p->text) == 0 && !ferror(p->text);
+
+    for (size_t at = 0; good && at < p->bytes;) {
+        ssize_t n = write(STDOUT_FILENO, p->data + at, p->bytes - at);
+        good = n >= 0 || errno == EINTR;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    rewind(p->text);
+    return good;
 }
 
 static void remember(struct printer *p, uint64_t receipt)
@@ -111,7 +133,7 @@ static void remember(struct printer *p, uint64_t receipt)
     p->receipts[p->receipt_count++] = receipt;
 }
 
-/* Prints all that came, flushes, and only then acks. */
+/* Prints all that came, writes it out, and only then acks. */
 static void on_deliver(struct ringmq *conn, uint64_t consumer, struct ringmq_deliveries *deliveries, void *arg)
 {
     struct printer *p = arg;
@@ -121,13 +143,16 @@ static void on_deliver(struct ringmq *conn, uint64_t consumer, struct ringmq_del
     (void)consumer;
     p->receipt_count = 0;
     p->last_ms = now_ms();
-    while (!p->over && ringmq_next_delivery(deliveries, &delivery)) {
+    bool written = true;
+    while (written && !p->over && ringmq_next_delivery(deliveries, &delivery)) {
         print_message(p, &delivery);
         remember(p, delivery.receipt);
         p->printed++;
         p->over = p->printed == p->plan->max;
+        if (ftell(p->text) >= PIECE_BYTES)
+            written = write_lines(p);
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (!written || !write_lines(p)) {
         p->code = EXIT_ERROR;
         p->over = true;
         return; /* not acked: whoever reads the queue next gets them */
@@ -172,6 +197,13 @@ static uint32_t print_prefetch(const struct consume_plan *plan)
     return (uint32_t)(plan->max > 0 && plan->max < prefetch ? plan->max : prefetch);
 }
 
+static void printer_close(struct printer *p)
+{
+    fclose(p->text);
+    free(p->data);
+    free(p->receipts);
+}
+
 int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_form form)
 {
     struct printer p = {.cli = cli, .plan = plan, .form = form, .last_ms = now_ms()};
@@ -184,10 +216,18 @@ int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_
         .arg = &p,
     };
     uint64_t consumer;
+    fflush(stdout); /* from here on lines go past it */
+    p.text = open_memstream(&p.data, &p.bytes);
+    if (p.text == NULL) {
+        cli_complain(cli, "ringmq-cli: out of memory");
+        return EXIT_ERROR;
+    }
     int status = ringmq_consume(cli->conn, plan->queue, &options, &consumer, cli->timeout_ms);
 
-    if (status != RINGMQ_OK)
+    if (status != RINGMQ_OK) {
+        printer_close(&p);
         return cli_failed(cli, status);
+    }
     int code = loop(&p);
     p.over = true;
     if (p.reason == NULL && ringmq_state(cli->conn) == RINGMQ_READY) {
@@ -198,7 +238,7 @@ int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_
         if (status != RINGMQ_OK && code == EXIT_DONE)
             code = cli_failed(cli, status);
     }
-    free(p.receipts);
+    printer_close(&p);
     if (p.code == EXIT_ERROR)
         cli_complain(cli, "cannot write: the last messages are not acked and will be delivered again");
     if (p.stale > 0)
