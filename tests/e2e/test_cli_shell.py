@@ -165,14 +165,6 @@ def test_the_history_is_private_and_holds_no_password(shell, queue):
 # -- keys --
 
 
-def test_ctrl_c_ends_a_wait_but_not_the_shell(shell, wire, queue):
-    shell.child.send(f"receive {queue} --wait 20s\r")
-    until(lambda: wire.call("queue.info", queue)["waiters"] == 1, "a waiter")
-    shell.child.send("\x03")
-    assert "interrupted" in shell.prompt()
-    assert '"pong"' in shell.tell("ping")
-
-
 def test_ctrl_c_ends_consume_but_not_the_shell(shell, wire, queue):
     shell.child.send(f"consume {queue}\r")
     wire.call("publish", queue, ["a body"])
@@ -182,15 +174,6 @@ def test_ctrl_c_ends_consume_but_not_the_shell(shell, wire, queue):
     shell.prompt()
     assert '"pong"' in shell.tell("ping")
     assert wire.call("queue.info", queue)["consumers"] == 0
-
-
-def test_ctrl_c_at_the_prompt_drops_the_line(shell, wire, queue):
-    shell.child.send(f"publish {queue} unwanted")
-    shell.expect("unwanted")
-    shell.child.send("\x03")
-    shell.prompt()
-    assert '"pong"' in shell.tell("ping")
-    assert wire.call("queue.info", queue)["total"] == 0
 
 
 @pytest.mark.parametrize("keys", ["\x04", "exit\r", "quit\r"])
