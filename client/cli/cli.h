@@ -44,7 +44,7 @@ uint64_t cli_limit(const struct cli *cli, const char *name, uint64_t otherwise);
 /* Executes words first... as one command. Returns an exit code. `again`: the command is repeated, words stay as they are. */
 int cli_run(struct cli *cli, const struct words *words, bool body_from_stdin);
 
-/* Reads all of standard input. */
+/* Reads all of standard input; NULL if that fails (errno) or is interrupted. */
 char *stdin_read(size_t *bytes);
 
 /* -- signals: handlers write a byte to a pipe, everything else is done where it is read -- */

@@ -43,6 +43,8 @@ static bool plan_read(struct consume_plan *plan, struct arguments *arguments)
         return false;
     if (plan->jobs == 0 || plan->jobs > 1000)
         return arguments_wrong(arguments, "--jobs takes 1 to 1000");
+    if (plan->automatic && plan->max > 0)
+        return arguments_wrong(arguments, "--max does not go with --ack auto: what is on its way is gone already");
     if (plan->automatic && plan->command != NULL)
         return arguments_wrong(arguments, "--exec acks when its command has ended: --ack auto does not go with it");
     return true;
@@ -139,8 +141,6 @@ static void on_deliver(struct ringmq *conn, uint64_t consumer, struct ringmq_del
     struct printer *p = arg;
     struct ringmq_delivery delivery;
 
-    (void)conn;
-    (void)consumer;
     p->receipt_count = 0;
     p->last_ms = now_ms();
     bool written = true;
@@ -156,6 +156,12 @@ static void on_deliver(struct ringmq *conn, uint64_t consumer, struct ringmq_del
         p->code = EXIT_ERROR;
         p->over = true;
         return; /* not acked: whoever reads the queue next gets them */
+    }
+    p->last_ms = now_ms();
+    if (p->over) { /* the credit that the acks give back must not fetch more */
+        int64_t token = ringmq_send_credit(conn, consumer, 0, NULL, NULL);
+        if (token > 0)
+            ringmq_forget(conn, token);
     }
     if (!p->plan->automatic && p->receipt_count > 0 &&
         consume_ack(p->cli, p->receipts, p->receipt_count, &p->stale) != RINGMQ_OK)
@@ -237,6 +243,8 @@ int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_
             status = ringmq_cancel(cli->conn, consumer, cli->timeout_ms);
         if (status != RINGMQ_OK && code == EXIT_DONE)
             code = cli_failed(cli, status);
+        if (status != RINGMQ_OK)
+            ringmq_close(cli->conn); /* it may be subscribed still, to what ends with this function */
     }
     printer_close(&p);
     if (p.code == EXIT_ERROR)

@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define EXTEND_MIN_MS 10
+
 struct job {
     struct job *next;
     uint64_t receipt;
@@ -166,6 +168,7 @@ static bool job_start(struct crew *crew, struct job *job)
         close(ends[1]);
         return false;
     }
+    setpgid(job->pid, job->pid); /* as the child does: whoever of the two is first */
     fcntl(ends[1], F_SETFL, O_NONBLOCK);
     job->input = ends[1];
     crew->running++;
@@ -212,6 +215,7 @@ static int job_end(struct crew *crew, struct job *job, int wait_status)
 
     crew->failed += !done;
     crew->running--;
+    crew->last_ms = now_ms();
     job_remove(crew, job);
     return status;
 }
@@ -283,6 +287,12 @@ static void on_cancelled(struct ringmq *conn, uint64_t consumer, const char *rea
     crew->closing = true;
 }
 
+/* At half of the visibility, and not more often than is useful. */
+static int64_t extend_every_ms(const struct crew *crew)
+{
+    return crew->visibility_ms > 2 * EXTEND_MIN_MS ? crew->visibility_ms / 2 : EXTEND_MIN_MS;
+}
+
 /* All that is held gets more time. */
 static int extend_all(struct crew *crew)
 {
@@ -291,7 +301,7 @@ static int extend_all(struct crew *crew)
     struct job *job = crew->jobs;
     int64_t token = 0;
 
-    crew->extend_at_ms = now_ms() + crew->visibility_ms / 2;
+    crew->extend_at_ms = now_ms() + extend_every_ms(crew);
     while (job != NULL && token >= 0) {
         uint32_t count = 0;
         for (; job != NULL && count < most; job = job->next)
@@ -419,7 +429,10 @@ int consume_exec(struct cli *cli, const struct consume_plan *plan)
     int code = EXIT_DONE;
     int status = find_visibility(&crew);
 
-    crew.extend_at_ms = now_ms() + crew.visibility_ms / 2;
+    if (plan->max > 0 && plan->max < options.prefetch)
+        options.prefetch = (uint32_t)plan->max;
+
+    crew.extend_at_ms = now_ms() + extend_every_ms(&crew);
     if (status == RINGMQ_OK)
         status = ringmq_consume(cli->conn, plan->queue, &options, &crew.consumer, cli->timeout_ms);
     if (status == RINGMQ_OK)
@@ -431,6 +444,7 @@ int consume_exec(struct cli *cli, const struct consume_plan *plan)
     if (status != RINGMQ_OK) {
         code = cli_failed(cli, status);
         kill_all(&crew); /* their messages come back to the queue: nobody should be at work on them twice */
+        ringmq_close(cli->conn);
     }
     while (crew.jobs != NULL)
         job_remove(&crew, crew.jobs);

@@ -53,6 +53,7 @@ struct publisher {
     bool skip_empty, keep_cr;
     enum long_lines long_lines;
     uint64_t max_bytes;
+    size_t option_bytes; /* what group, headers and the like add to each message */
     uint32_t max_batch;
     uint64_t window;
 
@@ -127,7 +128,9 @@ static void batch_add(struct batch *b, size_t bytes, uint64_t number)
 
 static bool batch_full(const struct batch *b)
 {
-    return b->count == b->publisher->max_batch || b->used >= BATCH_BYTES;
+    const struct publisher *p = b->publisher;
+
+    return b->count == p->max_batch || b->used + b->count * p->option_bytes >= BATCH_BYTES;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -311,7 +314,7 @@ static void send_batch(struct publisher *p, struct batch *b)
     }
     int64_t token = ringmq_send_publish(p->cli->conn, p->queue, b->messages, b->count, 0, on_published, b);
     if (token < 0) {
-        stop(p, EXIT_CONNECTION, "%s", ringmq_error_text(p->cli->conn));
+        stop(p, token == RINGMQ_ERR_LIMIT ? EXIT_ERROR : EXIT_CONNECTION, "%s", ringmq_error_text(p->cli->conn));
         batch_free(b);
         return;
     }
@@ -390,6 +393,7 @@ static void loop(struct publisher *p)
         send_more(p);
         if (finished(p))
             return;
+        p->starved = p->starved && !p->over && p->in_flight < p->window && now_ms() >= p->pause_until_ms;
         if (p->starved)
             await_input(p);
         int64_t pause = p->pause_until_ms - now_ms();
@@ -397,6 +401,10 @@ static void loop(struct publisher *p)
         int status = ringmq_poll(p->cli->conn, wait_ms);
         progress(p, false);
         if (status == RINGMQ_ERR_INTERRUPTED) {
+            if (p->over) { /* once more: the answers are not waited for */
+                ringmq_close(p->cli->conn);
+                return;
+            }
             stop(p, signals_exit_code(), "interrupted");
             signals_clear();
         } else if (status != RINGMQ_OK && status != RINGMQ_ERR_TIMEOUT) {
@@ -437,6 +445,18 @@ static void report(struct publisher *p)
     fputs("\n", stderr);
 }
 
+/* About what the options take in each message on the wire. */
+static size_t option_bytes(const struct ringmq_message *m)
+{
+    size_t bytes = 64 + (m->group != NULL ? strlen(m->group) : 0);
+
+    for (uint32_t i = 0; i < m->header_count; i++) {
+        const struct ringmq_header *h = &m->headers[i];
+        bytes += strlen(h->name) + (h->type == RINGMQ_NONE && h->value.text != NULL ? strlen(h->value.text) : 16) + 8;
+    }
+    return bytes;
+}
+
 int lines_publish(struct cli *cli, struct arguments *arguments, const char *queue)
 {
     struct publisher p = {.cli = cli, .queue = queue, .started_ms = now_ms(), .code = EXIT_DONE};
@@ -446,6 +466,7 @@ int lines_publish(struct cli *cli, struct arguments *arguments, const char *queu
         message_options_close(&p.options);
         return code;
     }
+    p.option_bytes = option_bytes(&p.options.message);
     p.max_bytes = cli_limit(cli, "max_message_bytes", 1 << 20);
     p.max_batch = (uint32_t)cli_limit(cli, "max_batch", 1000);
     p.max_batch = p.max_batch < 1000 ? p.max_batch : 1000;

@@ -8,6 +8,7 @@
 #include "client/cli/shell.h"
 #include "client/cli/work.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -151,8 +152,17 @@ static int run_words(struct cli *cli, const struct settings *settings, int count
     return code;
 }
 
+/* A descriptor that is closed now would be given to a socket or pipe of ours, and what is printed would go there. */
+static void standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
+}
+
 int main(int argc, char **argv)
 {
+    standard_descriptors();
     struct settings settings = {.options = {.url = getenv("RINGMQ_URL"), .client_name = "ringmq-cli"}, .repeats = 1};
     struct cli cli = {.form = isatty(STDOUT_FILENO) ? OUTPUT_HUMAN : OUTPUT_RAW,
                       .color = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL};

@@ -7,6 +7,8 @@
 #include "client/cli/cli.h"
 #include "client/cli/work.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,15 +97,22 @@ char *stdin_read(size_t *bytes)
 {
     size_t room = 65536;
     char *data = memory_new(room);
-    ssize_t n;
 
     *bytes = 0;
-    while ((n = read(STDIN_FILENO, data + *bytes, room - *bytes)) > 0) {
-        *bytes += (size_t)n;
+    for (;;) {
+        struct pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {signals_interrupt_fd(), POLLIN, 0}};
+        (void)poll(fds, 2, -1);
+        ssize_t n = signals_count() == 0 ? read(STDIN_FILENO, data + *bytes, room - *bytes) : -1;
+        if (n == 0)
+            return data;
+        if (n < 0 && (errno != EINTR || signals_count() > 0)) {
+            free(data);
+            return NULL;
+        }
+        *bytes += n > 0 ? (size_t)n : 0;
         if (*bytes == room)
             data = memory_resize(data, room *= 2);
     }
-    return data;
 }
 
 /* The refusals behind the counts of publish, ack, nack, extend and park. Returns how many. */
@@ -172,6 +181,12 @@ static int run_entry(struct cli *cli, struct arguments *a)
     }
     char *data = a->body_from_stdin ? stdin_read(&body.bytes) : NULL;
     body.data = data;
+    if (a->body_from_stdin && data == NULL) {
+        if (signals_count() > 0)
+            return signals_exit_code();
+        cli_complain(cli, "ringmq-cli: standard input: %s", strerror(errno));
+        return EXIT_ERROR;
+    }
     struct ringmq_args *args = ringmq_args_new();
     if (args == NULL || !arguments_write(a, args, data != NULL ? &body : NULL)) {
         code = usage(cli, a);
