@@ -15,7 +15,10 @@ static const struct addition additions[] = {
      "group:text delay:ms ttl:ms header:text lines:text skip-empty:bool keep-cr:bool long:text window:count",
      "Each further word is a message. --group, --delay, --ttl and --header NAME=VALUE (any number) go for all of "
      "them;\n"
-     "-x takes one message from standard input; --lines FILE takes each line of a file (- is standard input)."},
+     "-x takes one message from standard input; --lines FILE takes each line of a file (- is standard input), and "
+     "waits\n"
+     "while the queue is full. --atomic stores all of a batch or nothing. --delay 5s, --ttl 1h: milliseconds without a "
+     "unit."},
     {"consume", NULL, NULL, NULL, "max:count exec:text jobs:count nack-delay:ms idle:ms",
      "Prints each message as a line and then acks it. --exec CMD runs a command per message instead, -j N at once: "
      "body\n"
@@ -24,7 +27,11 @@ static const struct addition additions[] = {
      "status 0 acks, any other gives the message back. --idle TIME ends when nothing has come for so long."},
     {"receive", NULL, NULL, NULL, "", "The messages stay yours until ack, nack or the end of their visibility."},
     {"kick", NULL, NULL, NULL, "", "A number kicks so many; ids are given as [3,7] or 3,7 (one id: [3])."},
-    {"queue.create", NULL, NULL, NULL, "", "Attributes: visibility=60s max_attempts=5 or --visibility 60s."},
+    {"queue.create", NULL, NULL, NULL, "",
+     "Attributes: visibility=60s max_attempts=5 or --visibility 60s. They are visibility, max_hold, delay, retention, "
+     "ttl,\n"
+     "max_attempts, max_messages, max_bytes, overflow (reject or drop_oldest), max_message_bytes and type (standard)."},
+    {"queue.update", NULL, NULL, NULL, "", "Attributes: as with queue.create, all but type."},
     {"clear", "shell", "", "clear the screen", "", ""},
     {"exit", "shell", "", "leave; so do quit and Ctrl-D", "", ""},
     {"quit", "shell", "", "leave", "", ""},

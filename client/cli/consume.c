@@ -41,6 +41,10 @@ static bool plan_read(struct consume_plan *plan, struct arguments *arguments)
         !arguments_time(arguments, "visibility", 1, &plan->visibility_ms) ||
         !arguments_time(arguments, "nack-delay", 1, &plan->nack_delay_ms))
         return false;
+    if (ack != NULL && strcmp(ack, "auto") != 0 && strcmp(ack, "manual") != 0)
+        return arguments_wrong(arguments, "--ack takes manual or auto");
+    if (plan->max == 0 && arguments_option(arguments, "max") != NULL)
+        return arguments_wrong(arguments, "--max takes 1 or more");
     if (plan->jobs == 0 || plan->jobs > 1000)
         return arguments_wrong(arguments, "--jobs takes 1 to 1000");
     if (plan->automatic && plan->max > 0)

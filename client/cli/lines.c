@@ -67,6 +67,7 @@ struct publisher {
     struct batch *filling, *retry;
     uint64_t in_flight, confirmed, confirmed_bytes;
     int64_t started_ms, progress_ms, pause_ms, pause_until_ms;
+    bool told;     /* that it waits for room */
     bool over;     /* nothing more is read or sent */
     char why[256]; /* what ended it, "" if nothing */
     int code;
@@ -269,6 +270,9 @@ static void refusals(struct publisher *p, struct batch *b, const struct ringmq_p
 /* Several answers may come to what was sent before the pause: they make it no longer. */
 static void pause_a_while(struct publisher *p)
 {
+    if (!p->told)
+        cli_complain(p->cli, "publish: the queue or the server's memory is full: waiting for room");
+    p->told = true;
     if (now_ms() < p->pause_until_ms)
         return;
     p->pause_ms = p->pause_ms == 0 ? PAUSE_MIN_MS : p->pause_ms * 2 < PAUSE_MAX_MS ? p->pause_ms * 2 : PAUSE_MAX_MS;

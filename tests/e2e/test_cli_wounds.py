@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from test_cli import CLI, cli, environment, start  # noqa: F401  (fixtures)
+from wire import ServerError
 
 
 def counts(wire, queue):
@@ -66,3 +67,26 @@ def test_large_headers_make_smaller_batches(cli, wire, folder):  # noqa: F811
     code, _, err = cli("publish", "heavy", "--lines", folder / "lines", "--header", "a=" + "x" * 20000)
     assert (code, err[:4]) == (0, b"2000")
     assert counts(wire, "heavy")["ready"] == 2000
+
+
+@pytest.mark.parametrize("words", [["--ack", "foo"], ["--max", "0"]], ids=["ack", "max"])
+def test_wrong_options_of_consume_touch_nothing(cli, wire, words):  # noqa: F811
+    """A value that means nothing is a usage error, not a default."""
+    fill(wire, f"wrong{words[0]}", 2)
+    assert cli("consume", f"wrong{words[0]}", "--idle", "200ms", *words)[0] == 2
+    assert counts(wire, f"wrong{words[0]}")["ready"] == 2
+
+
+def test_help_names_every_attribute(cli, wire):  # noqa: F811
+    """Whatever queue.create takes is in its help."""
+    wire.call("queue.create", "attributes")
+    text = cli("help", "queue.create")[1].decode()
+    found = 0
+    for name, value in wire.call("queue.info", "attributes").items():
+        try:
+            wire.call("queue.create", "attributes", {name: value})
+        except ServerError:
+            continue
+        found += 1
+        assert name in text
+    assert found >= 10
