@@ -21,8 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an unfinished request may hold while the server is at its memory limit. */
+/* What an unfinished request may always hold; and how far beyond the memory limit all of them together may go. */
 #define HOARD_BYTES ((size_t)256 * 1024)
+#define HOARD_SHARE 8
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
@@ -194,12 +195,17 @@ static void charge(struct native *door, uint32_t *budget)
     *budget -= cost < *budget ? cost : *budget;
 }
 
-/* True if an unfinished request may not grow on, because memory is at its limit. What settles deliveries is far smaller. */
+/*
+ * True if an unfinished request may not grow on. At the limit a publish is read to its end and refused; only when requests
+ * that do not end have taken an eighth more than all there is are those cut that hold much. What settles deliveries is
+ * far smaller.
+ */
 static bool hoards(const struct session *session, const struct decoder *d)
 {
     const struct broker *b = session->door->broker;
+    const uint64_t most = b->limits.max_memory_bytes + b->limits.max_memory_bytes / HOARD_SHARE;
 
-    return broker_memory(b) > b->limits.max_memory_bytes && decoder_memory(d) > HOARD_BYTES;
+    return broker_memory(b) > most && decoder_memory(d) > HOARD_BYTES;
 }
 
 size_t session_input(struct session *session, int64_t now_ms, const void *input, size_t bytes, uint32_t *budget)
