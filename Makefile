@@ -27,6 +27,7 @@ server_src   := $(sort $(shell find server -name '*.c'))
 client_src   := $(wildcard client/*.c)
 cli_src      := $(wildcard client/cli/*.c)
 bench_src    := $(wildcard benchmarks/*.c)
+inside_src   := $(wildcard benchmarks/broker/*.c)
 
 # A test is a program of its own; what else lies beside it is shared by all of them.
 test_src      := $(wildcard $(foreach d,unit sim model,tests/$(d)/test_*.c))
@@ -38,7 +39,7 @@ objects = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 library_obj := $(call objects,$(client_src) $(protocol_src))
 tested_obj  := $(call objects,$(filter-out server/main.c,$(server_src))) $(library_obj)
-all_obj     := $(call objects,$(protocol_src) $(server_src) $(client_src) $(cli_src) $(bench_src) \
+all_obj     := $(call objects,$(protocol_src) $(server_src) $(client_src) $(cli_src) $(bench_src) $(inside_src) \
                  $(test_src) $(fuzz_src) $(support_src))
 
 programs  := $(addprefix $(OUT)/,$(if $(filter server/main.c,$(server_src)),ringmq-server) \
@@ -52,8 +53,8 @@ fuzzers   := $(patsubst %.c,$(OUT)/%,$(fuzz_src))
 # The stamps are empty makefiles: make brings them up to date first, by installing what is missing, and then starts over
 # with pkg-config finding everything.
 goals    := $(or $(MAKECMDGOALS),all)
-builds   := $(filter-out check fuzz fmt fmt-check layers uninstall deps clean help,$(goals))
-packages := $(if $(builds),build) $(if $(filter test test-programs fuzz-programs,$(goals)),test)
+builds   := $(filter-out check fuzz mutants fmt fmt-check layers uninstall deps clean help,$(goals))
+packages := $(if $(builds),build) $(if $(filter test test-programs fuzz-programs mutants,$(goals)),test)
 ifneq ($(DEPS),no)
 include $(patsubst %,$(OUT)/packages-%.mk,$(packages))
 endif
@@ -78,6 +79,7 @@ link     := -pthread $(sanitize) -Wl,--as-needed $(LDFLAGS)
 msgpack_libs := $(call package,libs,$(msgpack))
 edit_libs    := $(call package,libs,libedit)
 cmocka_libs  := $(call package,libs,cmocka)
+server_libs  := -lev -lxxhash -lcrypto -lm
 
 # --- building -------------------------------------------------------------------------------------------------------
 
@@ -85,7 +87,7 @@ Q   := $(if $(filter 1,$(V)),,@)
 say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 ld   = $(Q)mkdir -p $(@D) && $(CC) $(link) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-.PHONY: all run test check fuzz bench fmt fmt-check layers headers install uninstall deps clean help FORCE
+.PHONY: all run test check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean help FORCE
 .PHONY: test-programs fuzz-programs
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -98,7 +100,7 @@ $(OUT)/obj/%.o: %.c $(OUT)/flags
 
 $(OUT)/ringmq-server: $(call objects,$(server_src) $(protocol_src)) $(OUT)/files
 	$(call say,LD,$@)
-	$(ld) -lev -lm $(msgpack_libs)
+	$(ld) $(server_libs) $(msgpack_libs)
 
 $(OUT)/ringmq-cli: $(call objects,$(cli_src)) $(library_obj) $(OUT)/files
 	$(call say,LD,$@)
@@ -107,6 +109,11 @@ $(OUT)/ringmq-cli: $(call objects,$(cli_src)) $(library_obj) $(OUT)/files
 $(OUT)/ringmq-bench: $(call objects,$(bench_src)) $(library_obj) $(OUT)/files
 	$(call say,LD,$@)
 	$(ld) -lm $(msgpack_libs)
+
+# The broker measured from inside; a tool for who works on it, not installed.
+$(OUT)/bench-broker: $(call objects,$(inside_src) $(wildcard server/broker/*.c)) $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) $(server_libs)
 
 # Of the library only names that begin with ringmq_ can be seen from outside.
 $(OUT)/libringmq.so.$(SOVERSION): $(library_obj) client/ringmq.map $(OUT)/files
@@ -125,11 +132,11 @@ $(OUT)/tested.a: $(tested_obj) $(call objects,$(support_src)) $(OUT)/files
 
 $(tests): $(OUT)/%: $(OUT)/obj/%.o $(OUT)/tested.a $(OUT)/files
 	$(call say,LD,$@)
-	$(ld) $(cmocka_libs) -lev -lm $(msgpack_libs)
+	$(ld) $(cmocka_libs) $(server_libs) $(msgpack_libs)
 
 $(fuzzers): $(OUT)/%: $(OUT)/obj/%.o $(OUT)/tested.a $(OUT)/files
 	$(call say,LD,$@)
-	$(ld) -fsanitize=fuzzer $(cmocka_libs) -lev -lm $(msgpack_libs)
+	$(ld) -fsanitize=fuzzer $(cmocka_libs) $(server_libs) $(msgpack_libs)
 
 # Files that change only when their contents would: the flags (everything is rebuilt) and the sources (all is relinked).
 $(OUT)/flags: contents := $(CC) $(compile) $(link)
@@ -145,13 +152,13 @@ $(OUT)/flags $(OUT)/files: FORCE
 run: $(OUT)/ringmq-server ## build and start a server with conf/ringmq.conf (ARGS= more options)
 	@exec $(OUT)/ringmq-server conf/ringmq.conf $(ARGS)
 
-test-programs: $(tests)
+test-programs: $(tests) $(OUT)/bench-broker
 fuzz-programs: $(fuzzers)
 
 test: all test-programs ## unit, simulation, model and end-to-end tests (K= only pytest names that match)
-	@SAN='$(SAN)' $$(scripts/deps python) scripts/run-tests $(OUT) $(tests)
+	@SAN='$(SAN)' $$(scripts/deps python) scripts/run-tests $(OUT) $(tests) '$(OUT)/bench-broker quick'
 
-check: ## everything that CI runs: tests, sanitizers, clang, layers, headers, format, fuzzing
+check: ## everything that CI runs: tests, sanitizers, clang, layers, headers, format, mutants, fuzzing
 	+@MAKE='$(MAKE)' BUILD='$(BUILD)' scripts/check
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS
@@ -161,6 +168,12 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS
 
 bench: all ## a short benchmark against a server of its own (ARGS= options of ringmq-bench)
 	@scripts/run-bench $(OUT) $(ARGS)
+
+bench-broker: $(OUT)/bench-broker ## the broker alone: costs of deadlines, groups and memory, and their bounds
+	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $<
+
+mutants: ## check that every deliberate bug of tests/mutants is caught by its test
+	@CC='$(CC)' scripts/mutants $(ARGS)
 
 fmt: ## format the sources with clang-format
 	@scripts/format
@@ -217,4 +230,4 @@ clean: ## remove build/
 help: ## this list
 	@echo 'ringmq $(VERSION)'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
-		while read -r name what; do printf '  %-10s  %s\n' $$name "$$what"; done
+		while read -r name what; do printf '  %-12s  %s\n' $$name "$$what"; done

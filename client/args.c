@@ -197,3 +197,46 @@ void ringmq_args_value(struct ringmq_args *args, struct ringmq_value value)
         }
     }
 }
+
+void ringmq_args_packed(struct ringmq_args *args, const void *msgpack, size_t bytes)
+{
+    if (bytes == 0 || args->status != RINGMQ_OK)
+        return;
+    struct decoder *decoder = bytes > UINT32_MAX ? NULL : decoder_new(bytes, NULL);
+    if (decoder == NULL)
+        args->status = bytes > UINT32_MAX ? RINGMQ_ERR_ARGUMENT : RINGMQ_ERR_NO_MEMORY;
+    for (size_t at = 0, used; at < bytes && args->status == RINGMQ_OK; at += used) {
+        if (decoder_feed(decoder, (const uint8_t *)msgpack + at, bytes - at, &used) != DECODER_READY ||
+            decoder->too_many_nodes) {
+            bool starved = decoder->refusal == DECODER_NO_MEMORY;
+            args->status = starved ? RINGMQ_ERR_NO_MEMORY : RINGMQ_ERR_ARGUMENT;
+            break;
+        }
+        struct ringmq_tree tree = {.nodes = decoder->nodes, .decoder = decoder};
+        ringmq_args_value(args, (struct ringmq_value){&tree, 0});
+        decoder_next(decoder);
+    }
+    decoder_free(decoder);
+}
+
+void ringmq_args_backoff(struct ringmq_args *args, const struct ringmq_backoff *backoff)
+{
+    if (backoff == NULL) {
+        ringmq_args_nil(args);
+        return;
+    }
+    int pairs = 2 + (backoff->factor != 0) + (backoff->cap_ms != 0);
+    ringmq_args_map(args, (uint32_t)pairs);
+    ringmq_args_text(args, "base");
+    ringmq_args_int(args, backoff->base_ms);
+    if (backoff->factor != 0) {
+        ringmq_args_text(args, "factor");
+        ringmq_args_double(args, backoff->factor);
+    }
+    if (backoff->cap_ms != 0) {
+        ringmq_args_text(args, "cap");
+        ringmq_args_int(args, backoff->cap_ms);
+    }
+    ringmq_args_text(args, "jitter");
+    ringmq_args_double(args, backoff->jitter);
+}

@@ -8,7 +8,7 @@
  *     answers.c       a value that has come -> the call or consumer it is for
  *     requests.c      a call -> bytes in the output and a slot in `calls`
  *     wait.c          the blocking calls' loop
- *     publish.c unconfirmed.c receive.c consumers.c settle.c admin.c      the methods
+ *     publish.c transaction.c unconfirmed.c receive.c consumers.c settle.c admin.c topics.c      the methods
  *
  * Two rules keep callbacks safe. They are called from answers.c and connection.c only, between callback_enter() and
  * callback_leave(), and at moments when nothing of the connection is held in local variables that a send function
@@ -216,6 +216,9 @@ static inline struct buffer *request_output(struct request *request)
  */
 int call_begin(struct ringmq *conn, int timeout_ms, int64_t *deadline_ms);
 
+/* A deadline that is `more_ms` later: the server may take that long. */
+int64_t deadline_later(int64_t deadline_ms, int64_t more_ms);
+
 /*
  * Waits for the answer to `token` (a status below 0 is passed on). Returns the status; details are in conn->last. A
  * call that is given up is forgotten.
@@ -227,8 +230,19 @@ int call_odd_answer(struct ringmq *conn);
 
 /* ---- refusals.c ---- */
 
-/* True if it is an array of refusals. */
-bool refusals_ok(struct ringmq_value exceptions);
+/* True if it is an array of refusals or, where these are allowed, duplicates. */
+bool exceptions_ok(struct ringmq_value exceptions, bool duplicates);
+
+/* ---- publish.c ---- */
+
+/*
+ * Ends a publish, of whatever method, whose params take all of the output from `params_at` pending bytes on. `keep`: a
+ * copy is kept until its answer. `method` must live on.
+ */
+int64_t publish_end(struct request *request, const char *method, size_t params_at, bool keep);
+
+/* Reads [first_id, count] or [first_id, count, exceptions]. False if it is not that. */
+bool published_read(struct ringmq_value answer, struct ringmq_published *result);
 
 /* ---- receive.c ---- */
 
@@ -241,7 +255,8 @@ void deliveries_give_back(struct ringmq *conn, struct ringmq_value result);
 /* ---- unconfirmed.c ---- */
 
 /* Keeps a copy of the params that end the output now. NULL when out of memory. */
-struct ringmq_unconfirmed *unconfirmed_new(struct ringmq *conn, uint32_t token, void *arg, size_t params_bytes);
+struct ringmq_unconfirmed *unconfirmed_new(struct ringmq *conn, const char *method, uint32_t token, void *arg,
+                                           size_t params_bytes);
 
 /* The params as they were encoded. */
 struct ringmq_bytes unconfirmed_params(const struct ringmq_unconfirmed *publish);

@@ -9,8 +9,7 @@
  * server has taken them back. A consume that is answered after its consumer is gone is undone by a cancel.
  */
 #include "client/connection.h"
-
-#include "protocol/encoder.h"
+#include "client/options.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +104,26 @@ static void consumer_end(struct ringmq *conn, struct consumer *consumer, struct 
 
 /* ---- subscribing ---- */
 
+static void consume_params(struct buffer *out, const struct consumer *consumer)
+{
+    const struct ringmq_consume_options *options = &consumer->options;
+    int pairs = consumer->has_prefetch + options->auto_ack + (options->visibility_ms != 0) + options->exclusive +
+                options->single_active + (options->priority != 0) + (options->group_prefetch != 0);
+    encode_array(out, pairs > 0 ? 2 : 1);
+    encode_text(out, consumer->queue);
+    if (pairs > 0)
+        encode_map(out, (uint32_t)pairs);
+    if (consumer->has_prefetch)
+        option_int(out, "prefetch", consumer->prefetch);
+    option_text(out, "ack", options->auto_ack ? "auto" : NULL);
+    if (options->visibility_ms != 0)
+        option_int(out, "visibility", options->visibility_ms);
+    option_flag(out, "exclusive", options->exclusive);
+    option_flag(out, "single_active", options->single_active);
+    option_uint(out, "priority", options->priority);
+    option_uint(out, "group_prefetch", options->group_prefetch);
+}
+
 static int64_t consume_send(struct ringmq *conn, struct consumer *consumer, enum call_kind kind,
                             ringmq_answer_cb *answer_cb, void *arg)
 {
@@ -114,24 +133,7 @@ static int64_t consume_send(struct ringmq *conn, struct consumer *consumer, enum
         return status;
     calls_find(&conn->calls, request.token)->payload.consumer = consumer->number;
     struct buffer *out = request_output(&request);
-    bool visibility = consumer->options.visibility_ms != 0;
-    uint32_t pairs = (uint32_t)consumer->has_prefetch + (uint32_t)consumer->options.auto_ack + (uint32_t)visibility;
-    encode_array(out, pairs > 0 ? 2 : 1);
-    encode_text(out, consumer->queue);
-    if (pairs > 0)
-        encode_map(out, pairs);
-    if (consumer->has_prefetch) {
-        encode_text(out, "prefetch");
-        encode_uint(out, consumer->prefetch);
-    }
-    if (consumer->options.auto_ack) {
-        encode_text(out, "ack");
-        encode_text(out, "auto");
-    }
-    if (visibility) {
-        encode_text(out, "visibility");
-        encode_int(out, consumer->options.visibility_ms);
-    }
+    consume_params(out, consumer);
     int64_t token = request_end(&request);
     if (token > 0) {
         consumer->requested = true;

@@ -1,123 +1,21 @@
 /*
- * publish: messages on their way to a queue. They are encoded one after the other straight into the output; nothing
- * is allocated for a message. Only if the caller wants lost publishes back is a copy of the request's params kept
- * (one allocation for the batch), until its answer is there.
+ * publish: messages on their way to a queue or a topic. They are encoded one after the other straight into the output;
+ * nothing is allocated for a message. Only if the caller wants lost publishes back is a copy of the request's params
+ * kept (one allocation for the batch), until its answer is there.
  */
 #include "client/connection.h"
-
-#include "protocol/encoder.h"
+#include "client/messages.h"
+#include "client/options.h"
 
 #include <string.h>
 
-static bool header_ok(const struct ringmq_header *header)
-{
-    if (header->name == NULL)
-        return false;
-    switch (header->type) {
-    case RINGMQ_NONE:
-        return header->value.text != NULL;
-    case RINGMQ_NIL:
-    case RINGMQ_BOOL:
-    case RINGMQ_UINT:
-    case RINGMQ_INT:
-    case RINGMQ_DOUBLE:
-        return true;
-    case RINGMQ_STR:
-    case RINGMQ_BIN:
-        return header->value.bytes.bytes <= UINT32_MAX &&
-               (header->value.bytes.data != NULL || header->value.bytes.bytes == 0);
-    case RINGMQ_ARRAY:
-    case RINGMQ_MAP:
-    case RINGMQ_EXT:
-        break;
-    }
-    return false;
-}
-
-static bool message_ok(const struct ringmq_message *message)
-{
-    if (message->body_bytes > UINT32_MAX || (message->body == NULL && message->body_bytes > 0))
-        return false;
-    if (message->headers == NULL && message->header_count > 0)
-        return false;
-    for (uint32_t i = 0; i < message->header_count; i++) {
-        if (!header_ok(&message->headers[i]))
-            return false;
-    }
-    return true;
-}
-
-static void header_encode(struct buffer *out, const struct ringmq_header *header)
-{
-    struct ringmq_bytes bytes = {"", 0};
-    if ((header->type == RINGMQ_STR || header->type == RINGMQ_BIN) && header->value.bytes.bytes > 0)
-        bytes = header->value.bytes;
-    encode_text(out, header->name);
-    switch (header->type) {
-    case RINGMQ_NONE:
-        encode_text(out, header->value.text);
-        break;
-    case RINGMQ_BOOL:
-        encode_bool(out, header->value.boolean);
-        break;
-    case RINGMQ_UINT:
-        encode_uint(out, header->value.uint);
-        break;
-    case RINGMQ_INT:
-        encode_int(out, header->value.sint);
-        break;
-    case RINGMQ_DOUBLE:
-        encode_double(out, header->value.real);
-        break;
-    case RINGMQ_STR:
-        encode_str(out, bytes.data, bytes.bytes);
-        break;
-    case RINGMQ_BIN:
-        encode_bin(out, bytes.data, bytes.bytes);
-        break;
-    default:
-        encode_nil(out);
-        break;
-    }
-}
-
-static void message_encode(struct buffer *out, const struct ringmq_message *message)
-{
-    int options = (message->header_count > 0) + (message->group != NULL) + message->has_delay + message->has_ttl;
-    if (options > 0)
-        encode_array(out, 2);
-    encode_bin(out, message->body, message->body_bytes);
-    if (options == 0)
-        return;
-    encode_map(out, (uint32_t)options);
-    if (message->header_count > 0) {
-        encode_text(out, "headers");
-        encode_map(out, message->header_count);
-        for (uint32_t i = 0; i < message->header_count; i++)
-            header_encode(out, &message->headers[i]);
-    }
-    if (message->group != NULL) {
-        encode_text(out, "group");
-        encode_text(out, message->group);
-    }
-    if (message->has_delay) {
-        encode_text(out, "delay");
-        encode_int(out, message->delay_ms);
-    }
-    if (message->has_ttl) {
-        encode_text(out, "ttl");
-        encode_int(out, message->ttl_ms);
-    }
-}
-
-/* Ends a publish whose params take all of the output from `params_at` pending bytes on. */
-static int64_t publish_end(struct request *request, size_t params_at, bool keep)
+int64_t publish_end(struct request *request, const char *method, size_t params_at, bool keep)
 {
     struct ringmq *conn = request->conn;
     struct call *call = calls_find(&conn->calls, request->token);
     if (keep && !conn->output.failed) {
         size_t params_bytes = buffer_pending(&conn->output) - params_at;
-        call->payload.publish = unconfirmed_new(conn, call->token, call->arg, params_bytes);
+        call->payload.publish = unconfirmed_new(conn, method, call->token, call->arg, params_bytes);
         if (call->payload.publish == NULL) {
             request_abandon(request);
             return call_failed(conn, RINGMQ_ERR_NO_MEMORY);
@@ -126,67 +24,78 @@ static int64_t publish_end(struct request *request, size_t params_at, bool keep)
     return request_end(request);
 }
 
-static int64_t publish_send(struct ringmq *conn, const char *queue, const struct ringmq_message *messages,
-                            uint32_t count, unsigned flags, bool keep, ringmq_answer_cb *answer_cb, void *arg)
+/* Where a publish goes: to a queue, or with a key to a topic. */
+struct destination {
+    const char *name;
+    bool topic;
+    const char *key;
+};
+
+static int64_t publish_send(struct ringmq *conn, const struct destination *to, const struct ringmq_message *messages,
+                            uint32_t count, const struct ringmq_publish_options *options, bool keep,
+                            ringmq_answer_cb *answer_cb, void *arg)
 {
-    if (queue == NULL || (messages == NULL && count > 0))
-        return call_argument(conn, "no queue or no messages");
+    static const struct ringmq_publish_options defaults;
+    const char *method = to->topic ? "topic.publish" : "publish";
+    if (to->name == NULL || (to->topic && to->key == NULL) || (messages == NULL && count > 0))
+        return call_argument(conn, to->topic ? "no topic, no key or no messages" : "no queue or no messages");
+    if (!messages_ok(messages, count))
+        return call_argument(conn, MESSAGES_WRONG);
+    if (options == NULL)
+        options = &defaults;
     struct request request;
-    int status = request_begin(&request, conn, CALL_PUBLISH, "publish", answer_cb, arg);
+    int status = request_begin(&request, conn, CALL_PUBLISH, method, answer_cb, arg);
     if (status != RINGMQ_OK)
         return status;
     struct buffer *out = request_output(&request);
     size_t params_at = buffer_pending(out);
-    encode_array(out, flags & RINGMQ_ATOMIC ? 3 : 2);
-    encode_text(out, queue);
-    encode_array(out, count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!message_ok(&messages[i])) {
-            request_abandon(&request);
-            return call_argument(conn, "a message without its body, above 4 GiB, or with a header that can't be sent");
-        }
-        message_encode(out, &messages[i]);
-    }
-    if (flags & RINGMQ_ATOMIC) {
-        encode_map(out, 1);
-        encode_text(out, "atomic");
-        encode_bool(out, true);
-    }
-    return publish_end(&request, params_at, keep);
+    bool atomic = options->atomic && !to->topic;
+    uint32_t pairs = (uint32_t)atomic + (uint32_t)options->mandatory + (options->wait_ms != 0);
+    encode_array(out, 2 + (uint32_t)to->topic + (pairs > 0));
+    encode_text(out, to->name);
+    if (to->topic)
+        encode_text(out, to->key);
+    messages_encode(out, messages, count);
+    if (pairs > 0)
+        encode_map(out, pairs);
+    option_flag(out, "atomic", atomic);
+    option_flag(out, "mandatory", options->mandatory);
+    if (options->wait_ms != 0)
+        option_int(out, "wait", options->wait_ms);
+    return publish_end(&request, method, params_at, keep);
 }
 
-int64_t ringmq_send_publish(struct ringmq *conn, const char *queue, const struct ringmq_message *messages,
-                            uint32_t count, unsigned flags, ringmq_answer_cb *answer_cb, void *arg)
+/* Sends and waits. The time that the server may hold the messages comes on top. */
+static int publish_call(struct ringmq *conn, const struct destination *to, const struct ringmq_message *messages,
+                        uint32_t count, const struct ringmq_publish_options *options, int timeout_ms,
+                        struct ringmq_answer *answer)
 {
-    bool keep = conn->settings.unconfirmed_cb != NULL;
-    return publish_send(conn, queue, messages, count, flags, keep, answer_cb, arg);
-}
-
-int64_t ringmq_resend(struct ringmq *conn, const struct ringmq_unconfirmed *publish, ringmq_answer_cb *answer_cb,
-                      void *arg)
-{
-    struct request request;
-    int status = request_begin(&request, conn, CALL_PUBLISH, "publish", answer_cb, arg);
-    if (status != RINGMQ_OK)
-        return status;
-    struct buffer *out = request_output(&request);
-    size_t params_at = buffer_pending(out);
-    struct ringmq_bytes params = unconfirmed_params(publish);
-    buffer_append(out, params.data, params.bytes);
-    return publish_end(&request, params_at, conn->settings.unconfirmed_cb != NULL);
-}
-
-int ringmq_publish(struct ringmq *conn, const char *queue, const struct ringmq_message *messages, uint32_t count,
-                   unsigned flags, struct ringmq_published *result, int timeout_ms)
-{
-    struct ringmq_published published;
-    struct ringmq_answer answer;
     int64_t deadline_ms;
     int status = call_begin(conn, timeout_ms, &deadline_ms);
     if (status != RINGMQ_OK)
         return status;
-    int64_t token = publish_send(conn, queue, messages, count, flags, false, NULL, NULL);
-    status = call_end(conn, token, deadline_ms, &answer);
+    int64_t token = publish_send(conn, to, messages, count, options, false, NULL, NULL);
+    return call_end(conn, token, deadline_later(deadline_ms, options == NULL ? 0 : options->wait_ms), answer);
+}
+
+/* ---- to a queue ---- */
+
+int64_t ringmq_send_publish(struct ringmq *conn, const char *queue, const struct ringmq_message *messages,
+                            uint32_t count, const struct ringmq_publish_options *options, ringmq_answer_cb *answer_cb,
+                            void *arg)
+{
+    const struct destination to = {.name = queue};
+    bool keep = conn->settings.unconfirmed_cb != NULL;
+    return publish_send(conn, &to, messages, count, options, keep, answer_cb, arg);
+}
+
+int ringmq_publish(struct ringmq *conn, const char *queue, const struct ringmq_message *messages, uint32_t count,
+                   const struct ringmq_publish_options *options, struct ringmq_published *result, int timeout_ms)
+{
+    const struct destination to = {.name = queue};
+    struct ringmq_published published;
+    struct ringmq_answer answer;
+    int status = publish_call(conn, &to, messages, count, options, timeout_ms, &answer);
     if (status != RINGMQ_OK)
         return status;
     if (ringmq_answer_published(&answer, &published) != RINGMQ_OK)
@@ -201,53 +110,111 @@ int ringmq_publish_one(struct ringmq *conn, const char *queue, const void *body,
 {
     struct ringmq_message message = {.body = body, .body_bytes = body_bytes};
     struct ringmq_published published;
-    int status = ringmq_publish(conn, queue, &message, 1, 0, &published, timeout_ms);
+    int status = ringmq_publish(conn, queue, &message, 1, NULL, &published, timeout_ms);
     if (status != RINGMQ_OK)
         return status;
     struct ringmq_refusal refusal;
     struct ringmq_iterator refusals = ringmq_iterate_refusals(published.exceptions);
     if (ringmq_next_refusal(&refusals, &refusal))
         return failure_set_server(&conn->last, &refusal.error);
-    if (published.count != 1)
+    uint64_t stored = ringmq_published_id(&published, 0);
+    if (stored == 0)
         return call_odd_answer(conn);
     if (id != NULL)
-        *id = published.first_id;
+        *id = stored;
     return RINGMQ_OK;
 }
 
-int ringmq_answer_published(const struct ringmq_answer *answer, struct ringmq_published *result)
+bool published_read(struct ringmq_value answer, struct ringmq_published *result)
 {
-    if (answer->status != RINGMQ_OK)
-        return answer->status;
-    struct ringmq_iterator it = ringmq_iterate(answer->result);
+    struct ringmq_iterator it = ringmq_iterate(answer);
     struct ringmq_value first;
     struct ringmq_value count;
     struct ringmq_value exceptions = {NULL, 0};
     uint64_t first_id = 0;
     uint64_t stored;
     if (it.map || it.left < 2 || it.left > 3)
-        return RINGMQ_ERR_PROTOCOL;
+        return false;
     ringmq_next(&it, NULL, &first);
     ringmq_next(&it, NULL, &count);
     if (!value_uint(count, &stored) || stored > UINT32_MAX)
-        return RINGMQ_ERR_PROTOCOL;
+        return false;
     if (!value_uint(first, &first_id) && (stored > 0 || ringmq_value_type(first) != RINGMQ_NIL))
-        return RINGMQ_ERR_PROTOCOL;
-    if (ringmq_next(&it, NULL, &exceptions) && !refusals_ok(exceptions))
-        return RINGMQ_ERR_PROTOCOL;
+        return false;
+    if (ringmq_next(&it, NULL, &exceptions) && !exceptions_ok(exceptions, true))
+        return false;
     *result = (struct ringmq_published){first_id, (uint32_t)stored, exceptions};
-    return RINGMQ_OK;
+    return true;
+}
+
+int ringmq_answer_published(const struct ringmq_answer *answer, struct ringmq_published *result)
+{
+    if (answer->status != RINGMQ_OK)
+        return answer->status;
+    return published_read(answer->result, result) ? RINGMQ_OK : RINGMQ_ERR_PROTOCOL;
 }
 
 uint64_t ringmq_published_id(const struct ringmq_published *result, uint32_t index)
 {
-    struct ringmq_iterator refusals = ringmq_iterate_refusals(result->exceptions);
-    struct ringmq_refusal refusal;
-    uint32_t refused_before = 0;
-    while (ringmq_next_refusal(&refusals, &refusal) && refusal.index <= index) {
-        if (refusal.index == index)
-            return 0;
-        refused_before++;
+    struct ringmq_iterator it = ringmq_iterate(result->exceptions);
+    struct ringmq_value entry;
+    uint32_t before = 0;
+    while (ringmq_next(&it, NULL, &entry)) {
+        uint64_t at = ringmq_value_uint(ringmq_value_item(entry, 0), 0);
+        if (at == index)
+            return ringmq_value_uint(ringmq_value_item(entry, 1), 0);
+        before += at < index;
     }
-    return index - refused_before < result->count ? result->first_id + index - refused_before : 0;
+    return index - before < result->count ? result->first_id + index - before : 0;
+}
+
+/* ---- to a topic ---- */
+
+int64_t ringmq_send_topic_publish(struct ringmq *conn, const char *topic, const char *key,
+                                  const struct ringmq_message *messages, uint32_t count,
+                                  const struct ringmq_publish_options *options, ringmq_answer_cb *answer_cb, void *arg)
+{
+    const struct destination to = {.name = topic, .topic = true, .key = key};
+    bool keep = conn->settings.unconfirmed_cb != NULL;
+    return publish_send(conn, &to, messages, count, options, keep, answer_cb, arg);
+}
+
+int ringmq_topic_publish(struct ringmq *conn, const char *topic, const char *key, const struct ringmq_message *messages,
+                         uint32_t count, const struct ringmq_publish_options *options, uint64_t *copies, int timeout_ms)
+{
+    const struct destination to = {.name = topic, .topic = true, .key = key};
+    struct ringmq_answer answer;
+    uint64_t routed;
+    int status = publish_call(conn, &to, messages, count, options, timeout_ms, &answer);
+    if (status != RINGMQ_OK)
+        return status;
+    if (ringmq_answer_copies(&answer, &routed) != RINGMQ_OK)
+        return call_odd_answer(conn);
+    if (copies != NULL)
+        *copies = routed;
+    return RINGMQ_OK;
+}
+
+int ringmq_answer_copies(const struct ringmq_answer *answer, uint64_t *copies)
+{
+    if (answer->status != RINGMQ_OK)
+        return answer->status;
+    return value_uint(answer->result, copies) ? RINGMQ_OK : RINGMQ_ERR_PROTOCOL;
+}
+
+/* ---- once more ---- */
+
+int64_t ringmq_resend(struct ringmq *conn, const struct ringmq_unconfirmed *publish, ringmq_answer_cb *answer_cb,
+                      void *arg)
+{
+    const char *method = ringmq_unconfirmed_method(publish);
+    struct request request;
+    int status = request_begin(&request, conn, CALL_PUBLISH, method, answer_cb, arg);
+    if (status != RINGMQ_OK)
+        return status;
+    struct buffer *out = request_output(&request);
+    size_t params_at = buffer_pending(out);
+    struct ringmq_bytes params = unconfirmed_params(publish);
+    buffer_append(out, params.data, params.bytes);
+    return publish_end(&request, method, params_at, conn->settings.unconfirmed_cb != NULL);
 }

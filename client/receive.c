@@ -55,6 +55,8 @@ bool ringmq_next_delivery(struct ringmq_deliveries *deliveries, struct ringmq_de
         struct ringmq_value rest = {value.tree, value.index + 1 + DELIVERY_FIELDS};
         delivery->headers = ringmq_value_get(rest, "headers");
         delivery->group = ringmq_value_bytes(ringmq_value_get(rest, "group"));
+        delivery->dedup_id = ringmq_value_bytes(ringmq_value_get(rest, "dedup_id"));
+        delivery->priority = (uint8_t)ringmq_value_uint(ringmq_value_get(rest, "priority"), 0);
     }
     return true;
 }
@@ -149,9 +151,7 @@ int ringmq_receive(struct ringmq *conn, const char *queue, const struct ringmq_r
         return status;
     ringmq_copy_free(conn->received);
     conn->received = NULL;
-    if (options != NULL && options->wait_ms > 0)
-        deadline_ms = options->wait_ms < TIME_FOREVER_MS - deadline_ms ? deadline_ms + options->wait_ms
-                                                                       : TIME_FOREVER_MS;
+    deadline_ms = deadline_later(deadline_ms, options == NULL ? 0 : options->wait_ms);
     status = call_end(conn, ringmq_send_receive(conn, queue, options, NULL, NULL), deadline_ms, &answer);
     return status == RINGMQ_OK ? received_keep(conn, &answer, deliveries) : status;
 }

@@ -171,6 +171,21 @@ void ringmq_args_array(struct ringmq_args *args, uint32_t elements);
 void ringmq_args_map(struct ringmq_args *args, uint32_t pairs);
 void ringmq_args_value(struct ringmq_args *args, struct ringmq_value value); /* with everything in it */
 
+/* Whole values that are MessagePack already, one after the other. What is none: RINGMQ_ERR_ARGUMENT. */
+void ringmq_args_packed(struct ringmq_args *args, const void *msgpack, size_t bytes);
+
+/*
+ * The value of a queue's attribute `backoff`: what comes back for the nth time waits base_ms * factor^(n-1), at most
+ * cap_ms, times a random number from (1 - jitter) to 1.
+ */
+struct ringmq_backoff {
+    int64_t base_ms; /* 1 to 10 years */
+    double factor;   /* 1 to 1000; 0: 2 */
+    int64_t cap_ms;  /* 0: none */
+    double jitter;   /* 0 to 1 */
+};
+void ringmq_args_backoff(struct ringmq_args *args, const struct ringmq_backoff *backoff); /* NULL: nil, no backoff */
+
 /* ---- the connection -------------------------------------------------------------------------------------------- */
 
 struct ringmq;
@@ -193,9 +208,9 @@ typedef void ringmq_state_cb(struct ringmq *conn, enum ringmq_state state, void 
 typedef void ringmq_socket_cb(struct ringmq *conn, int fd, void *arg);
 
 /*
- * The connection was lost before this publish was answered: whether the server has stored it is *unknown*. The callee
- * owns it now: see ringmq_resend(). Called in the order of sending; its answer callback gets RINGMQ_ERR_CLOSED right
- * after.
+ * The connection was lost before this publish (to a queue or topic) or commit was answered: whether the server has
+ * carried it out is *unknown*. The callee owns it now: see ringmq_resend(). Called in the order of sending; its answer
+ * callback gets RINGMQ_ERR_CLOSED right after.
  */
 typedef void ringmq_unconfirmed_cb(struct ringmq *conn, struct ringmq_unconfirmed *publish, void *arg);
 
@@ -219,7 +234,7 @@ struct ringmq_options {
     int reconnect_max_ms;     /* longest pause; default 10000 */
     ringmq_state_cb *state_cb;
     ringmq_socket_cb *socket_cb;
-    ringmq_unconfirmed_cb *unconfirmed_cb; /* set: of each ringmq_send_publish() a copy is kept until its answer */
+    ringmq_unconfirmed_cb *unconfirmed_cb; /* set: of each publish and commit sent a copy is kept until its answer */
     void *arg;                             /* for these three callbacks */
 };
 
@@ -370,26 +385,34 @@ struct ringmq_message {
     size_t body_bytes;
     const struct ringmq_header *headers;
     uint32_t header_count;
-    bool has_delay; /* else the queue's */
-    bool has_ttl;
-    const char *group; /* terminated */
-    int64_t delay_ms;
-    int64_t ttl_ms;
+    bool has_delay;       /* else the queue's */
+    bool has_ttl;         /* else the queue's */
+    uint8_t priority;     /* 0 to 9, 9 is delivered first; a message of a fifo queue has none */
+    const char *group;    /* terminated, 1 to 128 bytes; a fifo queue keeps the order within each, and needs one */
+    const char *dedup_id; /* terminated, 1 to 128 bytes; within the queue's dedup_window only the first is stored */
+    int64_t delay_ms;     /* 0 to 10 years */
+    int64_t ttl_ms;       /* 0: no end */
 };
 
 /* What became of a batch. */
 struct ringmq_published {
     uint64_t first_id;              /* the stored ones have consecutive ids from here, in order; 0 if there are none */
     uint32_t count;                 /* stored ones */
-    struct ringmq_value exceptions; /* for ringmq_iterate_refusals() */
+    struct ringmq_value exceptions; /* for ringmq_iterate_refusals() and ringmq_iterate_duplicates() */
 };
 
-/* All or none. */
-enum ringmq_publish_flag { RINGMQ_ATOMIC = 1 };
+struct ringmq_publish_options {
+    bool atomic;     /* all or none: the first refusal is the call's error; to a topic it is always so */
+    bool mandatory;  /* to a topic: an error, UNROUTABLE, if not one copy results */
+    int64_t wait_ms; /* how long the server may hold messages for which there is no room, instead of refusing them */
+};
 
-/* Publishes a batch. RINGMQ_OK also if some, or all, of the messages were refused: look at result->count. */
+/*
+ * Publishes a batch. RINGMQ_OK also if some, or all, of the messages were refused or duplicates: look at
+ * result->count. `options` may be NULL. The timeout counts from the end of wait_ms.
+ */
 int ringmq_publish(struct ringmq *conn, const char *queue, const struct ringmq_message *messages, uint32_t count,
-                   unsigned flags, struct ringmq_published *result, int timeout_ms);
+                   const struct ringmq_publish_options *options, struct ringmq_published *result, int timeout_ms);
 
 /* Publishes one message; a refusal of it is RINGMQ_ERR_SERVER too. */
 int ringmq_publish_one(struct ringmq *conn, const char *queue, const void *body, size_t body_bytes, uint64_t *id,
@@ -397,7 +420,8 @@ int ringmq_publish_one(struct ringmq *conn, const char *queue, const void *body,
 
 /* Pipelined: messages are encoded straight into the output and not needed afterwards; no memory is taken for each. */
 int64_t ringmq_send_publish(struct ringmq *conn, const char *queue, const struct ringmq_message *messages,
-                            uint32_t count, unsigned flags, ringmq_answer_cb *answer_cb, void *arg);
+                            uint32_t count, const struct ringmq_publish_options *options, ringmq_answer_cb *answer_cb,
+                            void *arg);
 
 /* Reads the answer to a publish. Returns answer->status, or PROTOCOL. */
 int ringmq_answer_published(const struct ringmq_answer *answer, struct ringmq_published *result);
@@ -412,8 +436,94 @@ struct ringmq_refusal {
 struct ringmq_iterator ringmq_iterate_refusals(struct ringmq_value exceptions);
 bool ringmq_next_refusal(struct ringmq_iterator *iterator, struct ringmq_refusal *refusal);
 
-/* The id of the message at `index` of the batch, or 0 if it was refused. */
+/* One message that was not stored because its like had been before. */
+struct ringmq_duplicate {
+    uint32_t index; /* in the batch, from 0 */
+    uint64_t id;    /* of the first one, which may be gone by now */
+};
+
+/* The duplicates in the `exceptions` of a publish, in the same way. */
+struct ringmq_iterator ringmq_iterate_duplicates(struct ringmq_value exceptions);
+bool ringmq_next_duplicate(struct ringmq_iterator *iterator, struct ringmq_duplicate *duplicate);
+
+/* The id of the message at `index` of the batch, of a duplicate that of the first one; 0 if it was refused. */
 uint64_t ringmq_published_id(const struct ringmq_published *result, uint32_t index);
+
+/*
+ * Publishes to a topic: every queue with a subscription whose pattern fits the key ("orders.new"; "" has no words) and
+ * whose filter fits the headers gets a copy; all or none. *copies: how many, duplicates included. As ringmq_publish()
+ * otherwise; a refusal is the call's error, its details name the message.
+ */
+int ringmq_topic_publish(struct ringmq *conn, const char *topic, const char *key, const struct ringmq_message *messages,
+                         uint32_t count, const struct ringmq_publish_options *options, uint64_t *copies,
+                         int timeout_ms);
+int64_t ringmq_send_topic_publish(struct ringmq *conn, const char *topic, const char *key,
+                                  const struct ringmq_message *messages, uint32_t count,
+                                  const struct ringmq_publish_options *options, ringmq_answer_cb *answer_cb, void *arg);
+
+/* Reads the answer to a publish to a topic. Returns answer->status, or PROTOCOL. */
+int ringmq_answer_copies(const struct ringmq_answer *answer, uint64_t *copies);
+
+/* ---- commit: publishes and acks, all or nothing ---------------------------------------------------------------- */
+
+/*
+ * Collects what a commit is to do. Nothing that is named in a call is needed after it. Memory that runs out and
+ * messages that can't be sent are remembered, and ringmq_commit() returns the error. The same transaction can be
+ * committed any number of times, and used for another after ringmq_transaction_reset(). It belongs to no connection.
+ */
+struct ringmq_transaction;
+struct ringmq_transaction *ringmq_transaction_new(void);              /* NULL when out of memory */
+void ringmq_transaction_free(struct ringmq_transaction *transaction); /* NULL is allowed */
+void ringmq_transaction_reset(struct ringmq_transaction *transaction);
+
+/* Messages for a queue, or with a key for a topic. Up to max_batch messages (see hello) in all, 1000 parts. */
+void ringmq_transaction_publish(struct ringmq_transaction *transaction, const char *queue,
+                                const struct ringmq_message *messages, uint32_t count);
+void ringmq_transaction_topic(struct ringmq_transaction *transaction, const char *topic, const char *key,
+                              const struct ringmq_message *messages, uint32_t count);
+
+/* Receipts to ack; those of all calls together, up to max_batch. */
+void ringmq_transaction_ack(struct ringmq_transaction *transaction, const uint64_t *receipts, uint32_t count);
+
+/* What a commit has done. All but `acked` is private. */
+struct ringmq_committed {
+    uint64_t acked;
+    struct ringmq_value publishes;
+    struct ringmq_value topics;
+};
+
+/*
+ * Does all of it in one step, or, on any error, nothing. A duplicate is no error; a receipt that is stale, or named
+ * twice, is. When the connection is lost before the answer, whether it was done is unknown; if something is acked in
+ * it, sending it again tells, and does no harm: RECEIPT_STALE, it was done (or the message has gone to somebody else).
+ */
+int ringmq_commit(struct ringmq *conn, const struct ringmq_transaction *transaction, struct ringmq_committed *result,
+                  int timeout_ms);
+int64_t ringmq_send_commit(struct ringmq *conn, const struct ringmq_transaction *transaction,
+                           ringmq_answer_cb *answer_cb, void *arg);
+
+/* Reads the answer to a commit. Returns answer->status, or PROTOCOL. */
+int ringmq_answer_committed(const struct ringmq_answer *answer, struct ringmq_committed *result);
+
+/* What became of the nth ringmq_transaction_publish(), n from 0. False: there is none. */
+bool ringmq_committed_publish(const struct ringmq_committed *committed, uint32_t part, struct ringmq_published *result);
+
+/* The copies that the nth ringmq_transaction_topic() made, n from 0. */
+uint64_t ringmq_committed_copies(const struct ringmq_committed *committed, uint32_t part);
+
+enum ringmq_part { RINGMQ_PART_PUBLISH, RINGMQ_PART_TOPIC, RINGMQ_PART_ACK };
+
+/* What a commit failed on. */
+struct ringmq_culprit {
+    enum ringmq_part part;
+    uint32_t index;   /* which call for that kind of part, from 0; ACK: which receipt of all of them */
+    bool has_message; /* else the part as a whole, such as one whose queue does not exist */
+    uint32_t message; /* of the part, from 0 */
+    uint64_t receipt; /* ACK: the receipt */
+};
+
+/* Reads it from the details of a commit's error. False: it was the commit as a whole, MEMORY_LIMIT for instance. */
+bool ringmq_error_culprit(struct ringmq_value details, struct ringmq_culprit *culprit);
 
 /* -- a publish that was lost with its connection -- */
 
@@ -424,11 +534,18 @@ void *ringmq_unconfirmed_arg(const struct ringmq_unconfirmed *publish);
 /* False: it never left whole, so it is certain that nothing was stored. */
 bool ringmq_unconfirmed_sent(const struct ringmq_unconfirmed *publish);
 
-/* The queue (str), and the messages as on the wire: an array of body, or [body, {headers, group, delay, ttl}]. */
+/* "publish", "topic.publish" or "commit", and its params as on the wire (see the protocol). */
+const char *ringmq_unconfirmed_method(const struct ringmq_unconfirmed *publish);
+struct ringmq_value ringmq_unconfirmed_params(const struct ringmq_unconfirmed *publish);
+
+/* Of a publish to a queue: its name (str), and the messages, an array of body, or [body, {headers, group, ...}]. */
 struct ringmq_value ringmq_unconfirmed_queue(const struct ringmq_unconfirmed *publish);
 struct ringmq_value ringmq_unconfirmed_messages(const struct ringmq_unconfirmed *publish);
 
-/* Sends it once more, as it was; may make duplicates unless _sent() is false. It stays the caller's. */
+/*
+ * Sends it once more, as it was. Unless _sent() is false it may store messages twice, if they have no dedup_id and it is
+ * no commit that acks something. It stays the caller's.
+ */
 int64_t ringmq_resend(struct ringmq *conn, const struct ringmq_unconfirmed *publish, ringmq_answer_cb *answer_cb,
                       void *arg);
 
@@ -442,8 +559,10 @@ struct ringmq_delivery {
     uint64_t attempts; /* this one included */
     const void *body;
     size_t body_bytes;
-    struct ringmq_value headers; /* a map, or RINGMQ_NONE */
-    struct ringmq_bytes group;   /* data NULL: none */
+    struct ringmq_value headers;  /* a map, or RINGMQ_NONE */
+    struct ringmq_bytes group;    /* data NULL: none */
+    struct ringmq_bytes dedup_id; /* data NULL: none was named */
+    uint8_t priority;
 };
 
 /* Some deliveries, each handed out once. All but `count` is private. */
@@ -486,9 +605,13 @@ typedef void ringmq_deliver_cb(struct ringmq *conn, uint64_t consumer, struct ri
 typedef void ringmq_cancelled_cb(struct ringmq *conn, uint64_t consumer, const char *reason, void *arg);
 
 struct ringmq_consume_options {
-    uint32_t prefetch;             /* at most so many unacked; 0: the server's default */
-    bool auto_ack;                 /* a message is gone once it is written to the socket */
-    int64_t visibility_ms;         /* 0: the queue's */
+    uint32_t prefetch;       /* at most so many unacked; 0: the server's default */
+    bool auto_ack;           /* a message is gone once it is written to the socket */
+    bool exclusive;          /* QUEUE_IN_USE if the queue has another consumer or waiter, and for any that comes */
+    bool single_active;      /* one of those that ask for this is served; the others stand by and take over */
+    uint8_t priority;        /* 0 to 9: 9 is served first */
+    uint32_t group_prefetch; /* of a fifo queue: at most so many unacked of one group; 0: the queue's */
+    int64_t visibility_ms;   /* 0: the queue's */
     ringmq_deliver_cb *deliver_cb; /* must be set */
     ringmq_cancelled_cb *cancelled_cb;
     void *arg; /* for both */
@@ -532,8 +655,8 @@ struct ringmq_settled {
 enum ringmq_ack_flag { RINGMQ_MULTIPLE = 1 };
 
 struct ringmq_nack_options {
-    bool has_delay; /* else the message is ready again at once */
-    bool dead;      /* not again: it is parked */
+    bool has_delay; /* else the queue's backoff, or at once */
+    bool dead;      /* not again: it goes to the queue's dead_letter, or is parked */
     int64_t delay_ms;
     const char *note; /* terminated; why, kept with the message; NULL: none */
 };
@@ -588,7 +711,30 @@ struct ringmq_peek_options {
 int ringmq_peek(struct ringmq *conn, const char *queue, const struct ringmq_peek_options *options,
                 struct ringmq_value *result, int timeout_ms);
 
-/* `attributes`: a writer that holds one map, e.g. {visibility: 60000}, or NULL. *created is false if it was there. */
+struct ringmq_move_options {
+    const char *to; /* NULL: each back to the queue that it came from as a dead letter; others stay */
+    uint32_t rate;  /* messages a second; 0: no limit */
+    uint64_t max;   /* messages in all; 0: no limit */
+};
+
+/*
+ * Begins to move the ready and parked messages of a queue that are there now, in the order of their ids, to queues of
+ * the same type. *move: the number of the move, which goes on by itself. `options` may be NULL.
+ */
+int ringmq_move(struct ringmq *conn, const char *source, const struct ringmq_move_options *options, uint64_t *move,
+                int timeout_ms);
+
+/* {tasks: [{id, source, to, moved, state}, ...]}: those that run, and those that ended in the last 10 minutes. */
+int ringmq_move_list(struct ringmq *conn, struct ringmq_value *result, int timeout_ms);
+
+/* Ends a move; what it has moved stays. */
+int ringmq_move_cancel(struct ringmq *conn, uint64_t move, int timeout_ms);
+
+/*
+ * `attributes`: a writer that holds one map, e.g. {visibility: 60000}, or NULL. Their values are integers (times in ms),
+ * text (type, overflow, dedup_scope), bool, the name of a queue or nil (dead_letter), and ringmq_args_backoff(). *created
+ * is false if it was there; one that was there with another value is an error, QUEUE_EXISTS.
+ */
 int ringmq_queue_create(struct ringmq *conn, const char *queue, const struct ringmq_args *attributes, bool *created,
                         int timeout_ms);
 int ringmq_queue_update(struct ringmq *conn, const char *queue, const struct ringmq_args *attributes, int timeout_ms);
@@ -616,6 +762,33 @@ int ringmq_queue_list(struct ringmq *conn, const struct ringmq_list_options *opt
 
 int ringmq_queue_pause(struct ringmq *conn, const char *queue, int timeout_ms);
 int ringmq_queue_resume(struct ringmq *conn, const char *queue, int timeout_ms);
+
+/* ---- topics, administration ------------------------------------------------------------------------------------ */
+
+/* *created is false if it was there. */
+int ringmq_topic_create(struct ringmq *conn, const char *topic, bool *created, int timeout_ms);
+
+/* Deletes a topic and its subscriptions; what has been routed stays in its queues. */
+int ringmq_topic_delete(struct ringmq *conn, const char *topic, int timeout_ms);
+
+/* {name, published, routed, subscriptions: [{queue, pattern, filter: map or nil}, ...]}. */
+int ringmq_topic_info(struct ringmq *conn, const char *topic, struct ringmq_value *result, int timeout_ms);
+
+/* One page: {topics: [{name, ...}, ...], next}. `options` may be NULL. */
+int ringmq_topic_list(struct ringmq *conn, const struct ringmq_list_options *options, struct ringmq_value *result,
+                      int timeout_ms);
+
+/*
+ * Has a queue get what is published to a topic from now on. `pattern`: words separated by dots, * is any one word and #
+ * any number of them; NULL: "#". `filter`: a writer that holds one map from header to condition, or NULL. A queue gets one
+ * copy of a message however many of its subscriptions match.
+ */
+int ringmq_topic_subscribe(struct ringmq *conn, const char *topic, const char *queue, const char *pattern,
+                           const struct ringmq_args *filter, int timeout_ms);
+
+/* Ends the subscription with that pattern, or with NULL all of that queue. SERVER with NOT_FOUND: there is none. */
+int ringmq_topic_unsubscribe(struct ringmq *conn, const char *topic, const char *queue, const char *pattern,
+                             int timeout_ms);
 
 /* ---- doing the work: wait here, or in somebody's event loop ---------------------------------------------------- */
 

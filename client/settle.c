@@ -47,7 +47,7 @@ int ringmq_answer_settled(const struct ringmq_answer *answer, struct ringmq_sett
     if (ringmq_value_type(count) == RINGMQ_ARRAY && ringmq_value_count(count) == 2) {
         exceptions = ringmq_value_item(count, 1);
         count = ringmq_value_item(count, 0);
-        if (!refusals_ok(exceptions))
+        if (!exceptions_ok(exceptions, false))
             return RINGMQ_ERR_PROTOCOL;
     }
     uint64_t settled;

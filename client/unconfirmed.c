@@ -11,6 +11,7 @@
 #include <string.h>
 
 struct ringmq_unconfirmed {
+    const char *method;
     int64_t token;
     void *arg;
     uint64_t end_bytes; /* position of its last byte in the stream of the connection */
@@ -21,12 +22,14 @@ struct ringmq_unconfirmed {
     uint8_t params[];
 };
 
-struct ringmq_unconfirmed *unconfirmed_new(struct ringmq *conn, uint32_t token, void *arg, size_t params_bytes)
+struct ringmq_unconfirmed *unconfirmed_new(struct ringmq *conn, const char *method, uint32_t token, void *arg,
+                                           size_t params_bytes)
 {
     struct ringmq_unconfirmed *publish = malloc(sizeof(*publish) + params_bytes);
     if (publish == NULL)
         return NULL;
     *publish = (struct ringmq_unconfirmed){
+        .method = method,
         .token = token,
         .arg = arg,
         .end_bytes = conn->written_bytes + buffer_pending(&conn->output),
@@ -77,21 +80,34 @@ bool ringmq_unconfirmed_sent(const struct ringmq_unconfirmed *publish)
     return publish->sent;
 }
 
-static struct ringmq_value unconfirmed_param(const struct ringmq_unconfirmed *publish, uint32_t index)
+const char *ringmq_unconfirmed_method(const struct ringmq_unconfirmed *publish)
+{
+    return publish->method;
+}
+
+struct ringmq_value ringmq_unconfirmed_params(const struct ringmq_unconfirmed *publish)
 {
     if (publish->tree.nodes == NULL)
         return (struct ringmq_value){NULL, 0};
-    return ringmq_value_item((struct ringmq_value){&publish->tree, 0}, index);
+    return (struct ringmq_value){&publish->tree, 0};
+}
+
+/* A param of a publish to a queue. */
+static struct ringmq_value publish_param(const struct ringmq_unconfirmed *publish, uint32_t index)
+{
+    if (strcmp(publish->method, "publish") != 0)
+        return (struct ringmq_value){NULL, 0};
+    return ringmq_value_item(ringmq_unconfirmed_params(publish), index);
 }
 
 struct ringmq_value ringmq_unconfirmed_queue(const struct ringmq_unconfirmed *publish)
 {
-    return unconfirmed_param(publish, 0);
+    return publish_param(publish, 0);
 }
 
 struct ringmq_value ringmq_unconfirmed_messages(const struct ringmq_unconfirmed *publish)
 {
-    return unconfirmed_param(publish, 1);
+    return publish_param(publish, 1);
 }
 
 void ringmq_unconfirmed_free(struct ringmq_unconfirmed *publish)

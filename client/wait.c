@@ -18,6 +18,13 @@ static int64_t deadline_after(int timeout_ms, int64_t otherwise_ms)
     return clock_ms() + (timeout_ms == 0 ? otherwise_ms : timeout_ms);
 }
 
+int64_t deadline_later(int64_t deadline_ms, int64_t more_ms)
+{
+    if (more_ms <= 0)
+        return deadline_ms;
+    return more_ms < TIME_FOREVER_MS - deadline_ms ? deadline_ms + more_ms : TIME_FOREVER_MS;
+}
+
 /*
  * Waits until something can be done, at most until the deadline, and does it. Returns RINGMQ_OK, TIMEOUT or
  * INTERRUPTED (nothing was done), or IO.

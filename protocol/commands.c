@@ -11,7 +11,7 @@ static const struct command rows[COMMAND_COUNT] = {
 
 /* command_find() has a case for each of these lengths. */
 #define SHORTEST_METHOD 3
-#define LONGEST_METHOD  16
+#define LONGEST_METHOD  17
 #define X(id, method, group, args, flags, help) \
     _Static_assert(sizeof method - 1 >= SHORTEST_METHOD && sizeof method - 1 <= LONGEST_METHOD, "length of " method);
 COMMAND_LIST(X)
@@ -53,6 +53,7 @@ enum command_id command_find(const char *name, size_t bytes)
         METHODS_OF_LENGTH(14)
         METHODS_OF_LENGTH(15)
         METHODS_OF_LENGTH(16)
+        METHODS_OF_LENGTH(17)
     }
     return COMMAND_COUNT;
 #undef METHODS_OF_LENGTH

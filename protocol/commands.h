@@ -31,11 +31,13 @@ enum command_flag { COMMAND_PLAIN = 0, COMMAND_ANSWERS = 1 };
     "introduce the client and learn the server's version, features and limits")                                         \
   X(ping, "ping", "connection", "", COMMAND_PLAIN, "answer \"pong\"")                                                    \
   X(help, "help", "connection", "method:text?", COMMAND_PLAIN, "list the methods, or the one named")                     \
-  X(publish, "publish", "messages", "queue:name messages:list {atomic:bool}", COMMAND_PLAIN,                             \
+  X(publish, "publish", "messages", "queue:name messages:list {atomic:bool wait:ms mandatory:bool}", COMMAND_PLAIN,                             \
     "store messages in a queue")                                                                                        \
   X(receive, "receive", "messages", "queue:name {max:count wait:ms visibility:ms}", COMMAND_ANSWERS,                     \
     "take up to max messages, waiting for the first")                                                                   \
-  X(consume, "consume", "messages", "queue:name {prefetch:count ack:text visibility:ms}", COMMAND_ANSWERS,               \
+  X(consume, "consume", "messages",                                                                           \
+    "queue:name {prefetch:count ack:text visibility:ms exclusive:bool single_active:bool priority:count "                \
+    "group_prefetch:count}", COMMAND_ANSWERS,               \
     "have messages pushed, at most prefetch unacked")                                                                   \
   X(credit, "credit", "messages", "consumer:id prefetch:count", COMMAND_PLAIN, "change a consumer's prefetch; 0 pauses it") \
   X(cancel, "cancel", "messages", "consumer:id", COMMAND_PLAIN, "end a consumer; what it holds goes back")               \
@@ -49,6 +51,12 @@ enum command_flag { COMMAND_PLAIN = 0, COMMAND_ANSWERS = 1 };
     "make parked messages ready again: a count (lowest ids first) or a list of ids")                                    \
   X(discard, "discard", "messages", "queue:name ids:list", COMMAND_PLAIN,                                                \
     "remove single ready, delayed or parked messages by id")                                                            \
+  X(commit, "commit", "messages", "{publish:list topics:list ack:list}", COMMAND_PLAIN,                                  \
+    "publish and ack, all or nothing")                                                                                  \
+  X(move, "move", "messages", "source:name {to:name rate:count max:id}", COMMAND_PLAIN,                                  \
+    "move ready and parked messages back to where they came from, or to another queue")                                 \
+  X(move_list, "move.list", "messages", "", COMMAND_PLAIN, "list the moves and how far they are")                        \
+  X(move_cancel, "move.cancel", "messages", "move:id", COMMAND_PLAIN, "end a move; what it has moved stays")             \
   X(peek, "peek", "messages", "queue:name {state:text from:id to:id group:text max:count}", COMMAND_PLAIN,               \
     "look at messages without changing anything")                                                                       \
   X(queue_create, "queue.create", "queues", "queue:name attributes:map?", COMMAND_PLAIN,                                 \
@@ -61,6 +69,17 @@ enum command_flag { COMMAND_PLAIN = 0, COMMAND_ANSWERS = 1 };
   X(queue_list, "queue.list", "queues", "{prefix:text cursor:text max:count}", COMMAND_PLAIN, "list queues by name")     \
   X(queue_pause, "queue.pause", "queues", "queue:name", COMMAND_PLAIN, "stop deliveries from a queue")                   \
   X(queue_resume, "queue.resume", "queues", "queue:name", COMMAND_PLAIN, "take up deliveries again")                     \
+  X(topic_create, "topic.create", "topics", "topic:name", COMMAND_PLAIN,                                                 \
+    "create a topic; the same call again changes nothing")                                                              \
+  X(topic_delete, "topic.delete", "topics", "topic:name", COMMAND_PLAIN, "delete a topic and its subscriptions")         \
+  X(topic_list, "topic.list", "topics", "{prefix:text cursor:text max:count}", COMMAND_PLAIN, "list topics by name")     \
+  X(topic_info, "topic.info", "topics", "topic:name", COMMAND_PLAIN, "show a topic's subscriptions")                     \
+  X(topic_subscribe, "topic.subscribe", "topics", "topic:name queue:name {pattern:text filter:map}", COMMAND_PLAIN,      \
+    "have a queue get what is published to a topic")                                                                    \
+  X(topic_unsubscribe, "topic.unsubscribe", "topics", "topic:name queue:name {pattern:text}", COMMAND_PLAIN,             \
+    "end one subscription, or all of a queue to a topic")                                                               \
+  X(topic_publish, "topic.publish", "topics", "topic:name key:text messages:list {mandatory:bool wait:ms}",              \
+    COMMAND_PLAIN, "put a copy of messages into every queue whose subscription matches")                                \
   X(server_info, "server.info", "server", "section:text?", COMMAND_PLAIN, "show the server's state by section")          \
   X(server_stats, "server.stats", "server", "", COMMAND_PLAIN, "show the server's counters")                             \
   X(config_get, "config.get", "server", "pattern:text?", COMMAND_PLAIN, "show options whose name matches; * and ? match")\

@@ -22,6 +22,9 @@
     X(QUEUE_NOT_EMPTY, "the queue holds messages", false)               \
     X(QUEUE_IN_USE, "the queue is in use", true)                        \
     X(QUEUE_FULL, "the queue is full", true)                            \
+    X(TOPIC_NOT_FOUND, "no such topic", false)                          \
+    X(UNROUTABLE, "no subscription matches", false)                     \
+    X(GROUP_REQUIRED, "a message of a fifo queue needs a group", false) \
     X(RECEIPT_STALE, "the receipt is no longer valid", false)           \
     X(CONSUMER_NOT_FOUND, "no such consumer on this connection", false) \
     X(MEMORY_LIMIT, "the server's memory limit is reached", true)       \

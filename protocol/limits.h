@@ -14,8 +14,15 @@
 /* Names of queues: 1 to 255 bytes of A-Z a-z 0-9 . _ - / : */
 #define LIMIT_NAME_BYTES 255
 
-/* A message's group: 1 to 128 bytes of text. */
+/* A message's group: 1 to 128 bytes of text. And its dedup_id: 1 to 128 bytes. */
 #define LIMIT_GROUP_BYTES 128
+#define LIMIT_DEDUP_BYTES 128
+
+/* The key of a publish to a topic, and a subscription's pattern. */
+#define LIMIT_KEY_BYTES 255
+
+/* Priorities of messages and of consumers: 0 to 9, 9 first. */
+#define LIMIT_PRIORITIES 10
 
 /* Headers of one message: pairs, and bytes of keys and values together. */
 #define LIMIT_HEADERS      64
@@ -45,6 +52,17 @@
 /* Standing things of one connection: consumers, and receives that wait. */
 #define LIMIT_CONSUMERS 1024
 #define LIMIT_WAITERS   1024
+
+/* Subscriptions of one topic, topics of a server, and moves that are listed at a time. */
+#define LIMIT_SUBSCRIPTIONS 10000
+#define LIMIT_TOPICS        10000
+#define LIMIT_MOVES         1000
+
+/* Copies that one call to a topic, or one commit, may make. */
+#define LIMIT_COPIES 65536
+
+/* Lists of publishes (queues and topics) in one commit. */
+#define LIMIT_COMMIT_PARTS 1000
 
 /* The largest prefetch of a consumer. */
 #define LIMIT_PREFETCH 1000000

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include "server/broker/broker.h"
+#include "server/definitions.h"
 #include "server/doors/native.h"
 #include "server/net/net.h"
 #include "server/ops/log.h"
@@ -51,7 +52,11 @@ bool server_check(const struct options *options, struct option_error *error)
             return false;
         }
     }
-    return true;
+    struct definitions_error wrong;
+    if (definitions_check(options->definitions.text, &wrong))
+        return true;
+    option_fail(error, OPTION_UNREADABLE, "definitions: %s", wrong.text);
+    return false;
 }
 
 static struct broker_limits broker_limits(const struct server *s)
@@ -227,6 +232,7 @@ static int64_t end_turn(void *user, int64_t now_ms)
 {
     struct server *s = user;
 
+    s->broker.wall_offset_ms = process_wall_offset_ms();
     const bool more = broker_turn(&s->broker, now_ms);
     native_effects(&s->door, now_ms, session_touched, s);
     broker_effects_done(&s->broker);
@@ -296,6 +302,16 @@ static struct net *open_net(struct server *s)
     return net_open(&door, &limits);
 }
 
+static bool define_all(struct server *s, struct net_error *error)
+{
+    struct definitions_error wrong;
+
+    if (definitions_apply(&s->door, s->config->options.definitions.text, s->started_ms, &wrong))
+        return true;
+    snprintf(error->text, sizeof error->text, "definitions: %.240s", wrong.text);
+    return false;
+}
+
 static bool listen_all(struct server *s, struct net_error *error)
 {
     const struct options *o = &s->config->options;
@@ -336,9 +352,12 @@ struct server *server_open(struct config *config)
     const struct broker_limits limits = broker_limits(s);
     broker_init(&s->broker, &limits, s->started_ms, process_run_number());
     s->broker.clock_slack_ms = 1;
+    s->broker.wall_offset_ms = process_wall_offset_ms();
+    s->broker.random = process_random_number();
+    s->broker.hash_seed = process_random_number();
     if (!native_init(&s->door, &s->broker, &config->options, &host))
         goto no_door;
-    if (!listen_all(s, &error))
+    if (!define_all(s, &error) || !listen_all(s, &error))
         goto no_listener;
     catch_signals(s);
     return s;

@@ -22,7 +22,7 @@
 
 struct server;
 
-/* Checks what the list of options can't: the form of addresses. False with a text. */
+/* Checks what the list of options can't: the form of addresses, and of definitions. False with a text. */
 bool server_check(const struct options *options, struct option_error *error);
 
 /*

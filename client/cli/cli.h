@@ -6,8 +6,8 @@
 
 #include "client/cli/catalogue.h"
 #include "client/cli/output.h"
-#include "client/cli/words.h"
 #include "client/ringmq.h"
+#include "protocol/words.h"
 
 enum exit_code {
     EXIT_DONE = 0,

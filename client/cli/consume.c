@@ -1,5 +1,7 @@
 #include "client/cli/consume.h"
 
+#include "client/cli/memory.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,19 +33,29 @@ struct printer {
 
 static bool plan_read(struct consume_plan *plan, struct arguments *arguments)
 {
-    const char *ack = arguments_option(arguments, "ack");
+    struct command_line *line = &arguments->line;
+    const char *ack = command_line_option(line, "ack");
 
-    plan->command = arguments_option(arguments, "exec");
-    plan->delay_named = arguments_option(arguments, "nack-delay") != NULL;
+    plan->command = command_line_option(line, "exec");
+    plan->delay_named = command_line_option(line, "nack-delay") != NULL;
     plan->automatic = ack != NULL && strcmp(ack, "auto") == 0;
-    if (!arguments_count(arguments, "prefetch", &plan->prefetch) || !arguments_count(arguments, "max", &plan->max) ||
-        !arguments_count(arguments, "jobs", &plan->jobs) || !arguments_time(arguments, "idle", 1000, &plan->idle_ms) ||
-        !arguments_time(arguments, "visibility", 1, &plan->visibility_ms) ||
-        !arguments_time(arguments, "nack-delay", 1, &plan->nack_delay_ms))
+    if (!command_line_count(line, "prefetch", &plan->prefetch) || !command_line_count(line, "max", &plan->max) ||
+        !command_line_count(line, "jobs", &plan->jobs) || !command_line_count(line, "j", &plan->jobs) ||
+        !command_line_time(line, "idle", 1000, &plan->idle_ms) ||
+        !command_line_time(line, "visibility", 1, &plan->visibility_ms) ||
+        !command_line_time(line, "nack-delay", 1, &plan->nack_delay_ms) ||
+        !command_line_flag(line, "exclusive", &plan->exclusive) ||
+        !command_line_flag(line, "single_active", &plan->single_active) ||
+        !command_line_count(line, "priority", &plan->priority) ||
+        !command_line_count(line, "group_prefetch", &plan->group_prefetch))
         return false;
+    if (plan->priority > 9)
+        return arguments_wrong(arguments, "--priority takes 0 to 9");
+    if (plan->group_prefetch == 0 && command_line_option(line, "group_prefetch") != NULL)
+        return arguments_wrong(arguments, "--group_prefetch takes 1 or more");
     if (ack != NULL && strcmp(ack, "auto") != 0 && strcmp(ack, "manual") != 0)
         return arguments_wrong(arguments, "--ack takes manual or auto");
-    if (plan->max == 0 && arguments_option(arguments, "max") != NULL)
+    if (plan->max == 0 && command_line_option(line, "max") != NULL)
         return arguments_wrong(arguments, "--max takes 1 or more");
     if (plan->jobs == 0 || plan->jobs > 1000)
         return arguments_wrong(arguments, "--jobs takes 1 to 1000");
@@ -62,6 +74,16 @@ int consume_run(struct cli *cli, struct arguments *arguments, const char *queue)
     if (code != EXIT_DONE)
         return code;
     return plan.command != NULL ? consume_exec(cli, &plan) : consume_print(cli, &plan, arguments->form);
+}
+
+void consume_plan_options(const struct consume_plan *plan, struct ringmq_consume_options *options)
+{
+    options->auto_ack = plan->automatic;
+    options->visibility_ms = (int64_t)plan->visibility_ms;
+    options->exclusive = plan->exclusive;
+    options->single_active = plan->single_active;
+    options->priority = (uint8_t)plan->priority;
+    options->group_prefetch = (uint32_t)plan->group_prefetch;
 }
 
 static void on_acked(struct ringmq *conn, const struct ringmq_answer *answer, void *arg)
@@ -219,13 +241,12 @@ int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_
     struct printer p = {.cli = cli, .plan = plan, .form = form, .last_ms = now_ms()};
     struct ringmq_consume_options options = {
         .prefetch = print_prefetch(plan),
-        .auto_ack = plan->automatic,
-        .visibility_ms = (int64_t)plan->visibility_ms,
         .deliver_cb = on_deliver,
         .cancelled_cb = on_cancelled,
         .arg = &p,
     };
     uint64_t consumer;
+    consume_plan_options(plan, &options);
     fflush(stdout); /* from here on lines go past it */
     p.text = open_memstream(&p.data, &p.bytes);
     if (p.text == NULL) {

@@ -21,11 +21,17 @@ struct consume_plan {
     bool delay_named;
     uint64_t nack_delay_ms;
     bool automatic; /* --ack auto */
+    bool exclusive, single_active;
+    uint64_t priority;       /* 0 to 9 */
+    uint64_t group_prefetch; /* 0: the queue's */
 };
 
 /* The two ways; the connection is there. Until interrupted, idle, done, or failed. Return an exit code. */
 int consume_print(struct cli *cli, const struct consume_plan *plan, enum output_form form);
 int consume_exec(struct cli *cli, const struct consume_plan *plan);
+
+/* What the plan says about the consumer, its prefetch aside. */
+void consume_plan_options(const struct consume_plan *plan, struct ringmq_consume_options *options);
 
 /* Sends acks in parts that the server takes; what is refused is counted in *stale. Returns a status. */
 int consume_ack(struct cli *cli, const uint64_t *receipts, uint32_t count, uint64_t *stale);

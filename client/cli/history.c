@@ -1,6 +1,6 @@
 #include "client/cli/history.h"
 
-#include "client/cli/words.h"
+#include "client/cli/memory.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -6,6 +6,7 @@
  * waits is given back at once, what runs is waited for. A second Ctrl-C ends the commands; their messages are given back.
  */
 #include "client/cli/consume.h"
+#include "client/cli/memory.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -110,6 +111,8 @@ static struct job *job_new(const struct crew *crew, const struct ringmq_delivery
     variable_add(job, "RINGMQ_ATTEMPTS=%" PRIu64, d->attempts);
     variable_add(job, "RINGMQ_RECEIPT=%" PRIu64, d->receipt);
     variable_add(job, "RINGMQ_GROUP=%.*s", (int)d->group.bytes, d->group.data != NULL ? d->group.data : "");
+    variable_add(job, "RINGMQ_PRIORITY=%u", d->priority);
+    variable_add(job, "RINGMQ_DEDUP_ID=%.*s", (int)d->dedup_id.bytes, d->dedup_id.data != NULL ? d->dedup_id.data : "");
     while (ringmq_next(&headers, &key, &value))
         variable_add_header(job, key, value);
     return job;
@@ -421,7 +424,6 @@ int consume_exec(struct cli *cli, const struct consume_plan *plan)
     struct crew crew = {.cli = cli, .plan = plan, .last_ms = now_ms()};
     struct ringmq_consume_options options = {
         .prefetch = (uint32_t)(plan->prefetch > 0 ? plan->prefetch : plan->jobs),
-        .visibility_ms = (int64_t)plan->visibility_ms,
         .deliver_cb = on_deliver,
         .cancelled_cb = on_cancelled,
         .arg = &crew,
@@ -429,6 +431,7 @@ int consume_exec(struct cli *cli, const struct consume_plan *plan)
     int code = EXIT_DONE;
     int status = find_visibility(&crew);
 
+    consume_plan_options(plan, &options);
     if (plan->max > 0 && plan->max < options.prefetch)
         options.prefetch = (uint32_t)plan->max;
 

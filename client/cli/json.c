@@ -3,38 +3,11 @@
  * JSON does not know (infinite, not a number) are null.
  */
 #include "client/cli/output.h"
+#include "protocol/numbers.h"
+#include "protocol/utf8.h"
 
 #include <math.h>
 #include <string.h>
-
-/* The bytes of the UTF-8 character at `at`, 0 if there is none: overlong forms, surrogates and above 10FFFF. */
-static size_t utf8_character(const unsigned char *at, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t bytes = at[0] < 0x80 ? 1 : (at[0] & 0xe0) == 0xc0 ? 2 : (at[0] & 0xf0) == 0xe0 ? 3 : 4;
-    if (bytes == 1)
-        return 1;
-    if (bytes > left || (bytes == 4 && (at[0] & 0xf8) != 0xf0))
-        return 0;
-    uint32_t code = at[0] & (0x7fU >> bytes);
-    for (size_t i = 1; i < bytes; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3fU);
-    }
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < least[bytes] || code > 0x10ffff || surrogate ? 0 : bytes;
-}
-
-static bool is_utf8(struct ringmq_bytes bytes)
-{
-    for (size_t at = 0, step; at < bytes.bytes; at += step) {
-        step = utf8_character((const unsigned char *)bytes.data + at, bytes.bytes - at);
-        if (step == 0)
-            return false;
-    }
-    return true;
-}
 
 static void json_base64(FILE *out, struct ringmq_bytes bytes)
 {
@@ -80,7 +53,7 @@ static void json_text(FILE *out, struct ringmq_bytes text)
 
 void json_bytes(FILE *out, struct ringmq_bytes bytes)
 {
-    if (bytes.data != NULL && !is_utf8(bytes))
+    if (bytes.data != NULL && !utf8_is_text(bytes.data, bytes.bytes))
         json_base64(out, bytes);
     else
         json_text(out, bytes.data == NULL ? (struct ringmq_bytes){"", 0} : bytes);
@@ -89,8 +62,18 @@ void json_bytes(FILE *out, struct ringmq_bytes bytes)
 /* A key is text in JSON, whatever it was. */
 static void json_key(FILE *out, struct ringmq_bytes key)
 {
-    json_text(out, key.data == NULL || !is_utf8(key) ? (struct ringmq_bytes){"?", 1} : key);
+    json_text(out, key.data == NULL || !utf8_is_text(key.data, key.bytes) ? (struct ringmq_bytes){"?", 1} : key);
     fputc(':', out);
+}
+
+static void json_double(FILE *out, double value, bool exact)
+{
+    char text[NUMBER_PRINT_BYTES];
+
+    real_print(value, text);
+    fputs(text, out);
+    if (exact && strpbrk(text, ".e") == NULL)
+        fputs(".0", out);
 }
 
 static void json_container(FILE *out, enum output_shape shape, struct ringmq_value value)
@@ -108,7 +91,7 @@ static void json_container(FILE *out, enum output_shape shape, struct ringmq_val
         first = false;
         if (named)
             json_key(out, key);
-        json_print(out, named ? SHAPE_PLAIN : shape_of_item(shape), item);
+        json_print(out, shape_of_child(shape, key, item), item);
     }
     fputc(named ? '}' : ']', out);
 }
@@ -127,7 +110,7 @@ void json_print(FILE *out, enum output_shape shape, struct ringmq_value value)
         break;
     case RINGMQ_DOUBLE:
         if (isfinite(ringmq_value_double(value, 0)))
-            double_print(out, ringmq_value_double(value, 0));
+            json_double(out, ringmq_value_double(value, 0), shape == SHAPE_WORD_JSON);
         else
             fputs("null", out);
         break;
@@ -157,6 +140,12 @@ void output_delivery_json(FILE *out, const struct ringmq_delivery *d)
     if (d->group.data != NULL) {
         fputs(",\"group\":", out);
         json_bytes(out, d->group);
+    }
+    if (d->priority > 0)
+        fprintf(out, ",\"priority\":%u", d->priority);
+    if (d->dedup_id.data != NULL) {
+        fputs(",\"dedup_id\":", out);
+        json_bytes(out, d->dedup_id);
     }
     fputs("}\n", out);
 }

@@ -13,6 +13,8 @@
  * which were under way at a refusal may be stored before the refused lines (with --window 1 there are none). What the
  * server refuses for good ends the run, and it is said how many lines are confirmed.
  */
+#include "client/cli/memory.h"
+#include "client/cli/messages.h"
 #include "client/cli/work.h"
 
 #include <errno.h>
@@ -48,6 +50,7 @@ struct publisher {
     struct cli *cli;
     const char *queue;
     struct message_options options;
+    struct ringmq_publish_options publish;
     int fd;
     const char *path;
     bool skip_empty, keep_cr;
@@ -316,7 +319,7 @@ static void send_batch(struct publisher *p, struct batch *b)
         b->messages[i].body = b->bytes != NULL ? b->bytes + at : "";
         at += b->messages[i].body_bytes;
     }
-    int64_t token = ringmq_send_publish(p->cli->conn, p->queue, b->messages, b->count, 0, on_published, b);
+    int64_t token = ringmq_send_publish(p->cli->conn, p->queue, b->messages, b->count, &p->publish, on_published, b);
     if (token < 0) {
         stop(p, token == RINGMQ_ERR_LIMIT ? EXIT_ERROR : EXIT_CONNECTION, "%s", ringmq_error_text(p->cli->conn));
         batch_free(b);
@@ -420,9 +423,10 @@ static void loop(struct publisher *p)
 
 static bool settings_read(struct publisher *p, struct arguments *arguments)
 {
-    const char *words = arguments_option(arguments, "long");
+    const char *words = command_line_option(&arguments->line, "long");
+    uint64_t wait_ms = 0;
 
-    p->path = arguments_option(arguments, "lines");
+    p->path = command_line_option(&arguments->line, "lines");
     p->window = DEFAULT_WINDOW;
     if (words != NULL && strcmp(words, "skip") == 0)
         p->long_lines = LONG_SKIP;
@@ -430,10 +434,15 @@ static bool settings_read(struct publisher *p, struct arguments *arguments)
         p->long_lines = LONG_TRUNCATE;
     else if (words != NULL && strcmp(words, "stop") != 0)
         return arguments_wrong(arguments, "--long takes stop, skip or truncate");
-    if (!arguments_flag(arguments, "skip-empty", &p->skip_empty) ||
-        !arguments_flag(arguments, "keep-cr", &p->keep_cr) || !arguments_count(arguments, "window", &p->window) ||
-        !message_options_read(&p->options, arguments))
+    if (!command_line_flag(&arguments->line, "skip-empty", &p->skip_empty) ||
+        !command_line_flag(&arguments->line, "keep-cr", &p->keep_cr) ||
+        !command_line_count(&arguments->line, "window", &p->window) ||
+        !command_line_time(&arguments->line, "wait", 1, &wait_ms) ||
+        !message_options_read(&p->options, &arguments->line))
         return false;
+    p->publish.wait_ms = (int64_t)wait_ms;
+    if (p->options.message.dedup_id != NULL)
+        return arguments_wrong(arguments, "--dedup-id does not go with --lines: only the first line would be stored");
     return p->window > 0 || arguments_wrong(arguments, "--window takes 1 or more");
 }
 

@@ -5,8 +5,11 @@
  *     ringmq-cli [OPTIONS]                       a prompt on a terminal; else commands line by line from standard input
  */
 #include "client/cli/cli.h"
+#include "client/cli/complete.h"
+#include "client/cli/memory.h"
 #include "client/cli/shell.h"
 #include "client/cli/work.h"
+#include "protocol/numbers.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -20,7 +23,7 @@ struct settings {
     uint64_t repeats; /* 0: for ever */
     uint64_t pause_ms;
     bool body_from_stdin;
-    bool form_given;
+    const char *complete; /* a line to complete, or NULL */
 };
 
 static void usage(FILE *out)
@@ -36,6 +39,7 @@ static void usage(FILE *out)
           "  -t SECONDS            how long to wait for the connection and for an answer\n"
           "  --json                one JSON value per answer\n"
           "  --raw  --no-raw       one value per line, as in a pipe; or typed, as on a terminal\n"
+          "  --complete LINE       what can follow these words, one a line; for the completion of other shells\n"
           "  --help  --version\n"
           "\n"
           "ringmq-cli help lists the commands; help COMMAND tells about one.\n"
@@ -43,13 +47,22 @@ static void usage(FILE *out)
           out);
 }
 
-enum long_option { OPTION_URL = 256, OPTION_JSON, OPTION_RAW, OPTION_NO_RAW, OPTION_HELP, OPTION_VERSION };
+enum long_option {
+    OPTION_URL = 256,
+    OPTION_JSON,
+    OPTION_RAW,
+    OPTION_NO_RAW,
+    OPTION_COMPLETE,
+    OPTION_HELP,
+    OPTION_VERSION
+};
 
 static const struct option long_options[] = {
     {"url", required_argument, NULL, OPTION_URL},
     {"json", no_argument, NULL, OPTION_JSON},
     {"raw", no_argument, NULL, OPTION_RAW},
     {"no-raw", no_argument, NULL, OPTION_NO_RAW},
+    {"complete", required_argument, NULL, OPTION_COMPLETE},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -105,6 +118,9 @@ static int option_take(struct cli *cli, struct settings *settings, int option, c
     case OPTION_NO_RAW:
         cli->form = option == OPTION_JSON ? OUTPUT_JSON : option == OPTION_RAW ? OUTPUT_RAW : OUTPUT_HUMAN;
         return -1;
+    case OPTION_COMPLETE:
+        settings->complete = value;
+        return -1;
     case OPTION_HELP:
         usage(stdout);
         return EXIT_DONE;
@@ -137,7 +153,8 @@ static int run_words(struct cli *cli, const struct settings *settings, int count
     struct words words;
     int code = EXIT_DONE;
 
-    words_copy(&words, count, arguments);
+    if (!words_copy(&words, (size_t)count, arguments))
+        memory_over();
     for (uint64_t i = 0; settings->repeats == 0 || i < settings->repeats; i++) {
         if (i > 0 && !pause_between(settings->pause_ms)) {
             code = signals_exit_code();
@@ -150,6 +167,20 @@ static int run_words(struct cli *cli, const struct settings *settings, int count
     }
     words_close(&words);
     return code;
+}
+
+/* Prints what completes a line; a line that begins with a blank says that it would be the name of a file or command. */
+static int complete(struct cli *cli, const char *line)
+{
+    struct completion completion;
+
+    completion_init(&completion, &cli->catalogue, cli->conn, line, strlen(line), true);
+    for (size_t i = 0; i < completion.count; i++)
+        puts(completion.list[i]);
+    if (completion.kind != COMPLETION_WORDS)
+        puts(completion.kind == COMPLETION_FILES ? " file" : " command");
+    completion_close(&completion);
+    return EXIT_DONE;
 }
 
 /* A descriptor that is closed now would be given to a socket or pipe of ours, and what is printed would go there. */
@@ -182,7 +213,9 @@ int main(int argc, char **argv)
         return EXIT_ERROR;
     }
     ringmq_set_interrupt_fd(cli.conn, signals_interrupt_fd());
-    if (optind < argc)
+    if (settings.complete != NULL)
+        code = complete(&cli, settings.complete);
+    else if (optind < argc)
         code = run_words(&cli, &settings, argc - optind, argv + optind);
     else if (isatty(STDIN_FILENO))
         code = shell_run(&cli);

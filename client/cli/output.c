@@ -1,22 +1,61 @@
 #include "client/cli/output.h"
 
-#include <math.h>
+#include "protocol/numbers.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const publish_names[] = {"first_id", "count", "exceptions", NULL};
 static const char *const delivery_names[] = {"receipt", "id", "attempts", "body", NULL};
+static const char *const duplicate_names[] = {"index", "duplicate_of", NULL};
+static const char *const refusal_names[] = {"index", "error", NULL};
 
 enum output_shape output_shape_of(const char *method)
 {
-    if (strcmp(method, "publish") == 0)
-        return SHAPE_PUBLISH;
-    return strcmp(method, "receive") == 0 ? SHAPE_DELIVERIES : SHAPE_PLAIN;
+    static const struct {
+        const char *method;
+        enum output_shape shape;
+    } shapes[] = {
+        {"publish", SHAPE_PUBLISH},        {"receive", SHAPE_DELIVERIES},     {"commit", SHAPE_COMMIT},
+        {"queue.info", SHAPE_DESCRIPTION}, {"topic.info", SHAPE_DESCRIPTION},
+    };
+
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        if (strcmp(method, shapes[i].method) == 0)
+            return shapes[i].shape;
+    }
+    return SHAPE_PLAIN;
 }
 
-enum output_shape shape_of_item(enum output_shape shape)
+static bool key_is(struct ringmq_bytes key, const char *text)
 {
-    return shape == SHAPE_DELIVERIES ? SHAPE_DELIVERY : SHAPE_PLAIN;
+    return key.data != NULL && key.bytes == strlen(text) && memcmp(key.data, text, key.bytes) == 0;
+}
+
+enum output_shape shape_of_child(enum output_shape shape, struct ringmq_bytes key, struct ringmq_value child)
+{
+    bool map = ringmq_value_type(child) == RINGMQ_MAP;
+
+    switch (shape) {
+    case SHAPE_PUBLISH:
+        return key_is(key, "exceptions") ? SHAPE_EXCEPTIONS : SHAPE_PLAIN;
+    case SHAPE_EXCEPTIONS:
+        return ringmq_value_type(ringmq_value_item(child, 1)) == RINGMQ_ARRAY ? SHAPE_REFUSAL : SHAPE_DUPLICATE;
+    case SHAPE_DELIVERIES:
+        return SHAPE_DELIVERY;
+    case SHAPE_PUBLISHES:
+        return SHAPE_PUBLISH;
+    case SHAPE_COMMIT:
+        return key_is(key, "publish") ? SHAPE_PUBLISHES : SHAPE_PLAIN;
+    case SHAPE_DESCRIPTION:
+        if (map && key_is(key, "backoff"))
+            return SHAPE_WORD_BACKOFF;
+        return map && key_is(key, "filter") ? SHAPE_WORD_JSON : SHAPE_DESCRIPTION;
+    case SHAPE_WORD_JSON:
+        return SHAPE_WORD_JSON;
+    default:
+        return SHAPE_PLAIN;
+    }
 }
 
 bool members_begin(struct members *members, struct ringmq_value container, enum output_shape shape)
@@ -24,7 +63,11 @@ bool members_begin(struct members *members, struct ringmq_value container, enum 
     *members = (struct members){.outer = ringmq_iterate(container)};
     if (ringmq_value_type(container) == RINGMQ_MAP)
         return true;
-    members->names = shape == SHAPE_PUBLISH ? publish_names : shape == SHAPE_DELIVERY ? delivery_names : NULL;
+    members->names = shape == SHAPE_PUBLISH     ? publish_names
+                     : shape == SHAPE_DELIVERY  ? delivery_names
+                     : shape == SHAPE_DUPLICATE ? duplicate_names
+                     : shape == SHAPE_REFUSAL   ? refusal_names
+                                                : NULL;
     return members->names != NULL;
 }
 
@@ -54,23 +97,42 @@ bool members_next(struct members *members, struct ringmq_bytes *key, struct ring
     return true;
 }
 
-/* The shortest text that reads back as the same number. */
 void double_print(FILE *out, double value)
 {
-    char text[40];
+    char text[NUMBER_PRINT_BYTES];
 
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    real_print(value, text);
     fputs(text, out);
+}
+
+void backoff_text(struct ringmq_value backoff, char out[BACKOFF_PRINT_BYTES])
+{
+    backoff_print(ringmq_value_uint(ringmq_value_get(backoff, "base"), 0),
+                  ringmq_value_double(ringmq_value_get(backoff, "factor"), BACKOFF_FACTOR),
+                  ringmq_value_uint(ringmq_value_get(backoff, "cap"), 0),
+                  ringmq_value_double(ringmq_value_get(backoff, "jitter"), 0), out);
+}
+
+/* Prints what is shown as one word. False: it is not. */
+static bool word_print(FILE *out, enum output_shape shape, struct ringmq_value value)
+{
+    char text[BACKOFF_PRINT_BYTES];
+
+    if (shape == SHAPE_WORD_JSON) {
+        json_print(out, shape, value);
+    } else if (shape == SHAPE_WORD_BACKOFF) {
+        backoff_text(value, text);
+        fputs(text, out);
+    } else {
+        return false;
+    }
+    return true;
 }
 
 void output_value(FILE *out, enum output_form form, enum output_shape shape, struct ringmq_value value)
 {
     if (form == OUTPUT_RAW) {
-        raw_print(out, value);
+        raw_print(out, shape, value);
         return;
     }
     if (form == OUTPUT_HUMAN)
@@ -133,16 +195,18 @@ static void raw_scalar(FILE *out, struct ringmq_value value)
     }
 }
 
-static void raw_walk(FILE *out, const char *prefix, struct ringmq_value value)
+static void raw_walk(FILE *out, const char *prefix, enum output_shape shape, struct ringmq_value value)
 {
     struct ringmq_iterator items = ringmq_iterate(value);
     struct ringmq_value key, item;
     enum ringmq_type type = ringmq_value_type(value);
+    bool word = shape == SHAPE_WORD_JSON || shape == SHAPE_WORD_BACKOFF;
 
-    if (type != RINGMQ_ARRAY && type != RINGMQ_MAP) {
+    if ((type != RINGMQ_ARRAY && type != RINGMQ_MAP) || word) {
         if (prefix[0] != '\0')
             fprintf(out, "%s\t", prefix);
-        raw_scalar(out, value);
+        if (!word_print(out, shape, value))
+            raw_scalar(out, value);
         fputc('\n', out);
         return;
     }
@@ -153,13 +217,13 @@ static void raw_walk(FILE *out, const char *prefix, struct ringmq_value value)
             snprintf(longer, sizeof(longer), "%s%s%.*s", prefix, prefix[0] != '\0' ? "." : "", (int)name.bytes,
                      name.data);
         bool row = type == RINGMQ_ARRAY && ringmq_value_type(item) == RINGMQ_MAP;
-        raw_walk(out, name.data != NULL ? longer : row ? "" : prefix, item);
+        raw_walk(out, name.data != NULL ? longer : row ? "" : prefix, shape_of_child(shape, name, item), item);
     }
 }
 
-void raw_print(FILE *out, struct ringmq_value value)
+void raw_print(FILE *out, enum output_shape shape, struct ringmq_value value)
 {
-    raw_walk(out, "", value);
+    raw_walk(out, "", shape, value);
 }
 
 /* ---- human ------------------------------------------------------------------------------------------------------- */
@@ -218,6 +282,24 @@ static int human_width(struct ringmq_value value, enum output_shape shape, bool 
 }
 
 /* Continues at the present column, which is `indent`. */
+static void human_walk(FILE *out, enum output_shape shape, struct ringmq_value value, int indent);
+
+/* One member of a map: its key, and behind or below it its value. */
+static void human_member(FILE *out, enum output_shape shape, struct ringmq_bytes key, struct ringmq_value item,
+                         int indent, int width)
+{
+    enum ringmq_type type = ringmq_value_type(item);
+    bool word = shape == SHAPE_WORD_JSON || shape == SHAPE_WORD_BACKOFF;
+
+    if ((type == RINGMQ_MAP || type == RINGMQ_ARRAY) && ringmq_value_count(item) > 0 && !word) {
+        fprintf(out, "%.*s:\n%*s", (int)key.bytes, key.data, indent + 2, "");
+        human_walk(out, shape, item, indent + 2);
+    } else {
+        fprintf(out, "%.*s:%*s", (int)key.bytes, key.data, width - (int)key.bytes + 1, "");
+        human_walk(out, shape, item, 0);
+    }
+}
+
 static void human_walk(FILE *out, enum output_shape shape, struct ringmq_value value, int indent)
 {
     enum ringmq_type type = ringmq_value_type(value);
@@ -226,6 +308,8 @@ static void human_walk(FILE *out, enum output_shape shape, struct ringmq_value v
     struct ringmq_value item;
     unsigned number = 0;
 
+    if (word_print(out, shape, value))
+        return;
     if (type != RINGMQ_ARRAY && type != RINGMQ_MAP) {
         human_scalar(out, value);
         return;
@@ -237,19 +321,14 @@ static void human_walk(FILE *out, enum output_shape shape, struct ringmq_value v
     bool named = members_begin(&members, value, shape);
     int width = human_width(value, shape, named);
     while (members_next(&members, &key, &item)) {
+        enum output_shape child = shape_of_child(shape, key, item);
         if (number++ > 0)
             fprintf(out, "\n%*s", indent, "");
-        enum ringmq_type item_type = ringmq_value_type(item);
-        bool below = (item_type == RINGMQ_MAP || item_type == RINGMQ_ARRAY) && ringmq_value_count(item) > 0;
-        if (!named) {
-            fprintf(out, "%*u) ", width, number);
-            human_walk(out, shape_of_item(shape), item, indent + width + 2);
-        } else if (below) {
-            fprintf(out, "%.*s:\n%*s", (int)key.bytes, key.data, indent + 2, "");
-            human_walk(out, SHAPE_PLAIN, item, indent + 2);
+        if (named) {
+            human_member(out, child, key, item, indent, width);
         } else {
-            fprintf(out, "%.*s:%*s", (int)key.bytes, key.data, width - (int)key.bytes + 1, "");
-            human_walk(out, SHAPE_PLAIN, item, 0);
+            fprintf(out, "%*u) ", width, number);
+            human_walk(out, child, item, indent + width + 2);
         }
     }
 }

@@ -6,19 +6,34 @@
  *             in maps joined by a dot
  *     json    one JSON value on one line; bytes as text, or {"base64": "..."} if they are not UTF-8
  *
- * What the protocol answers as an array of fixed places (a delivery, a publish) gets names in human and json.
+ * What the protocol answers as an array of fixed places (a delivery, a publish) gets names in human and json. In human and
+ * raw, a value that a command takes as one word is shown as that word: a backoff, and a filter in JSON.
  */
 #ifndef CLIENT_CLI_OUTPUT_H
 #define CLIENT_CLI_OUTPUT_H
 
 #include "client/ringmq.h"
+#include "protocol/attribute_text.h"
 
 #include <stdio.h>
 
 enum output_form { OUTPUT_HUMAN, OUTPUT_RAW, OUTPUT_JSON };
 
-/* How to read an answer; derived from the method. */
-enum output_shape { SHAPE_PLAIN, SHAPE_PUBLISH, SHAPE_DELIVERIES, SHAPE_DELIVERY };
+/* How to read an answer, or a part of one; derived from the method. */
+enum output_shape {
+    SHAPE_PLAIN,
+    SHAPE_PUBLISH,     /* [first_id, count, exceptions?] */
+    SHAPE_PUBLISHES,   /* a list of them */
+    SHAPE_EXCEPTIONS,  /* a list of [index, id] and [index, error] */
+    SHAPE_DUPLICATE,   /* [index, id] */
+    SHAPE_REFUSAL,     /* [index, error] */
+    SHAPE_DELIVERIES,  /* a list of deliveries */
+    SHAPE_DELIVERY,    /* [receipt, id, attempts, body, rest?] */
+    SHAPE_COMMIT,      /* a map with publishes */
+    SHAPE_DESCRIPTION, /* of a queue or topic: a map in which backoffs and filters are words */
+    SHAPE_WORD_JSON,   /* a filter, and everything in it: 1.0 stays apart from 1 */
+    SHAPE_WORD_BACKOFF,
+};
 
 enum output_shape output_shape_of(const char *method);
 
@@ -39,19 +54,23 @@ struct members {
     bool in_inner;
 };
 
-/* Begins to visit a map or array; `shape` PUBLISH or DELIVERY names an array's places. True if it has names. */
+/* Begins to visit a map or array; some shapes name an array's places. True if it has names. */
 bool members_begin(struct members *members, struct ringmq_value container, enum output_shape shape);
 
 /* The next member; `key` has data NULL in a plain array. */
 bool members_next(struct members *members, struct ringmq_bytes *key, struct ringmq_value *value);
 
-enum output_shape shape_of_item(enum output_shape shape);
+/* The shape of an element of an array (`key` has data NULL), or of a member of a map. */
+enum output_shape shape_of_child(enum output_shape shape, struct ringmq_bytes key, struct ringmq_value child);
 
 /* The three forms; no newline at the end of json and human. */
 void human_print(FILE *out, enum output_shape shape, struct ringmq_value value);
-void raw_print(FILE *out, struct ringmq_value value);
+void raw_print(FILE *out, enum output_shape shape, struct ringmq_value value);
 void json_print(FILE *out, enum output_shape shape, struct ringmq_value value);
 void json_bytes(FILE *out, struct ringmq_bytes bytes);
 void double_print(FILE *out, double value);
+
+/* The text of a backoff, as a command takes it. */
+void backoff_text(struct ringmq_value backoff, char out[BACKOFF_PRINT_BYTES]);
 
 #endif

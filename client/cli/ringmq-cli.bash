@@ -1,15 +1,15 @@
-# bash completion for ringmq-cli: options, commands and the names of queues.
+# bash completion for ringmq-cli: options, commands, and what follows them.
 #
-# Everything is asked of the program that stands on the line: options of `--help`, commands and their options of `help`,
-# neither of which needs a server, and the names of queues of the server that the line leads to, within a second. What
-# gets no answer is not completed. Nothing that a server says is expanded or executed by the shell.
+# Everything is asked of the program that stands on the line: its own options of `--help`, which needs no server, and
+# everything behind the command of `--complete`, which asks the server that the line leads to for names, and does not wait
+# long. What gets no answer is not completed. Nothing that a server says is expanded or executed by the shell.
 # shellcheck shell=bash
 
 # The lines on standard input that begin with $1 become replies.
 _ringmq_cli_offer() {
     local word
     while IFS= read -r word; do
-        [[ $word == "$1"* && $word =~ ^[A-Za-z0-9@._/:-]+$ ]] && COMPREPLY+=("$word")
+        [[ $word == "$1"* && $word =~ ^[A-Za-z0-9@._/:=-]+$ ]] && COMPREPLY+=("$word")
     done
 }
 
@@ -28,84 +28,36 @@ _ringmq_cli_takes_value() {
     _ringmq_cli_options valued <<<"$2" | grep -qxF -e "$1"
 }
 
-# All commands that can stand on a command line.
-_ringmq_cli_commands() {
-    "$1" help 2>/dev/null </dev/null | awk '/^@/ { shell = $1 == "@shell" } /^  [a-z]/ && !shell { print $1 }'
-}
-
-# Queues whose names begin with $1; the rest is the program and the options that lead to the server.
-_ringmq_cli_queues() {
-    local prefix=$1
-    shift
-    "$@" -t 1 --raw queue.list --prefix "$prefix" --max 200 2>/dev/null </dev/null |
-        awk -F '\t' '$1 == "name" || $1 ~ /\.name$/ { print $2 }'
-}
-
 # The file names that begin with $1.
 _ringmq_cli_files() {
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$1")
 }
 
-# What begins with the last of the words behind the command $name, which stand at $first and after.
-_ringmq_cli_arguments() {
-    local usage at place=0 option=${words[last - 1]}
-    usage=$("$program" help "$name" 2>/dev/null </dev/null | head -n 1)
-    [[ $usage ]] || return
-
-    if ((last > first)) && [[ $option == -* ]] && _ringmq_cli_takes_value "$option" "$usage"; then
-        case $option in
-        --lines) _ringmq_cli_files "$cur" ;;
-        --exec) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
-        esac
-        return
-    fi
-    if [[ $cur == -* ]]; then
-        _ringmq_cli_offer "$cur" < <(
-            _ringmq_cli_options "" <<<"$usage"
-            printf '%s\n' --json --raw --no-raw
-        )
-        return
-    fi
-    for ((at = first; at < last; at++)); do
-        if [[ ${words[at]} != -* ]]; then
-            place=$((place + 1))
-        elif _ringmq_cli_takes_value "${words[at]}" "$usage"; then
-            at=$((at + 1))
-        fi
-    done
-    if ((place == 0)) && [[ $name == help ]]; then
-        _ringmq_cli_offer "$cur" < <(_ringmq_cli_commands "$program")
-    elif ((place == 0)) && [[ $usage =~ ^[a-z._]+\ queue( |$) ]]; then
-        _ringmq_cli_offer "$cur" < <(_ringmq_cli_queues "$cur" "$program" "${connection[@]}")
-    fi
-}
-
 # What begins with the last word, which is a command, a part of one, or behind one.
 _ringmq_cli_command() {
-    local name=${words[at]} first=$((at + 1)) commands
-    commands=$(_ringmq_cli_commands "$program")
-    if ((at == last)); then
-        # queue.create can be given as two words.
-        _ringmq_cli_offer "$cur" < <(
-            printf '%s\n' "$commands"
-            sed -n 's/\..*//p' <<<"$commands" | sort -u
-        )
-        return
-    fi
-    if grep -qF -e "$name." <<<"$commands" && ! grep -qxF -e "$name" <<<"$commands"; then
-        if ((first == last)); then
-            _ringmq_cli_offer "$cur" < <(grep -F -e "$name." <<<"$commands" | sed 's/^[^.]*\.//')
-            return
-        fi
-        name+=.${words[first]}
-        first=$((first + 1))
-    fi
-    grep -qxF -e "$name" <<<"$commands" && _ringmq_cli_arguments
+    local replies
+    replies=$("$program" "${connection[@]}" --complete "${words[*]:at}" 2>/dev/null </dev/null)
+    case $replies in
+    ' file') _ringmq_cli_files "${cur##*=}" ;;
+    ' command') mapfile -t COMPREPLY < <(compgen -c -- "${cur##*=}") ;;
+    *) _ringmq_cli_offer "$cur" <<<"$replies" ;;
+    esac
+    # Behind an equals sign comes a value.
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+}
+
+# The shell puts a reply in place of what stands behind the last of its own $1, a colon or an equals sign, only.
+_ringmq_cli_cut() {
+    local i
+    [[ $cur == *"$1"* && $COMP_WORDBREAKS == *"$1"* ]] || return
+    for i in "${!COMPREPLY[@]}"; do
+        COMPREPLY[i]=${COMPREPLY[i]#"${cur%"${cur##*"$1"}"}"}
+    done
 }
 
 _ringmq_cli() {
-    local program=${1/#\~\//$HOME/} line=${COMP_LINE:0:COMP_POINT} at=1 cur last help option i
+    local program=${1/#\~\//$HOME/} line=${COMP_LINE:0:COMP_POINT} at=1 cur last help option
     local -a words connection=()
     COMPREPLY=()
 
@@ -134,13 +86,11 @@ _ringmq_cli() {
     else
         _ringmq_cli_command
     fi
-
-    # The shell puts a reply in place of what stands behind the last colon only.
-    if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
-        for i in "${!COMPREPLY[@]}"; do
-            COMPREPLY[i]=${COMPREPLY[i]#"${cur%"${cur##*:}"}"}
-        done
+    if [[ $cur == *=* ]]; then
+        _ringmq_cli_cut '='
+        cur=${cur##*=}
     fi
+    _ringmq_cli_cut :
 }
 
 complete -F _ringmq_cli ringmq-cli

@@ -5,6 +5,7 @@
  * its arguments are checked by the command's row, sent, and the answer printed in the form that is asked for.
  */
 #include "client/cli/cli.h"
+#include "client/cli/memory.h"
 #include "client/cli/work.h"
 
 #include <errno.h>
@@ -144,7 +145,8 @@ static int call(struct cli *cli, struct arguments *a, struct ringmq_args *args)
     int timeout_ms = cli->timeout_ms;
 
     /* A call that is to wait in the server gets that much more time here. */
-    if (arguments_option(a, "wait") != NULL && arguments_time(a, "wait", 1, &wait_ms) && wait_ms < INT32_MAX / 2)
+    if (command_line_option(&a->line, "wait") != NULL && command_line_time(&a->line, "wait", 1, &wait_ms) &&
+        wait_ms < INT32_MAX / 2)
         timeout_ms = (timeout_ms > 0 ? timeout_ms : 30000) + (int)wait_ms;
     int status = ringmq_call(cli->conn, a->entry->name, args, timeout_ms, &answer);
     if (status != RINGMQ_OK)
@@ -155,30 +157,50 @@ static int call(struct cli *cli, struct arguments *a, struct ringmq_args *args)
 
 static int usage(struct cli *cli, const struct arguments *a)
 {
-    struct word name = {a->entry->name, strlen(a->entry->name), false};
-    struct words words = {&name, 1};
-
-    cli_complain(cli, "%s", a->wrong);
-    catalogue_help(&cli->catalogue, &words, 0, stderr);
+    cli_complain(cli, "%s", a->line.wrong);
+    entry_usage(a->entry, stderr);
+    fprintf(stderr, "help %s tells more\n", a->entry->name);
     return EXIT_USAGE;
+}
+
+/* The commands that are more than a call. Returns an exit code. */
+static int run_work(struct cli *cli, struct arguments *a, const char *name)
+{
+    const char *argument = a->line.count > 0 ? a->line.positional[0]->text : NULL;
+    const bool definitions = strcmp(a->entry->group, "definitions") == 0;
+    int code;
+
+    if (definitions && a->line.count > (strcmp(name, "import") == 0))
+        arguments_wrong(a, "%s: one word too many: %s", name, a->line.positional[a->line.count - 1]->text);
+    else if (!definitions && (a->line.count != 1 || a->body_from_stdin))
+        arguments_wrong(a, "%s: exactly one queue, and no messages, please", name);
+    if (a->line.wrong[0] != '\0')
+        return usage(cli, a);
+    if (definitions)
+        code = strcmp(name, "import") == 0 ? definitions_import(cli, argument) : definitions_export(cli);
+    else
+        code = strcmp(name, "publish") == 0 ? lines_publish(cli, a, argument) : consume_run(cli, a, argument);
+    return a->line.wrong[0] != '\0' ? usage(cli, a) : code;
+}
+
+/* Sends what has been written. */
+static int run_call(struct cli *cli, struct arguments *a, struct ringmq_args *args)
+{
+    int code = cli_connect(cli);
+
+    return code == EXIT_DONE ? call(cli, a, args) : code;
 }
 
 /* A command whose entry has been found and whose words are sorted. */
 static int run_entry(struct cli *cli, struct arguments *a)
 {
-    bool lines = strcmp(a->entry->name, "publish") == 0 && arguments_option(a, "lines") != NULL;
-    bool consume = strcmp(a->entry->name, "consume") == 0;
+    const char *name = a->entry->name;
     struct ringmq_bytes body = {NULL, 0};
     int code;
 
-    if (lines || consume) {
-        if (a->count != 1 || (lines && a->body_from_stdin)) {
-            arguments_wrong(a, "%s: exactly one queue, and no messages, please", a->entry->name);
-            return usage(cli, a);
-        }
-        code = lines ? lines_publish(cli, a, a->positional[0]->text) : consume_run(cli, a, a->positional[0]->text);
-        return a->wrong[0] != '\0' ? usage(cli, a) : code;
-    }
+    if ((strcmp(name, "publish") == 0 && command_line_option(&a->line, "lines") != NULL) ||
+        strcmp(name, "consume") == 0 || strcmp(a->entry->group, "definitions") == 0)
+        return run_work(cli, a, name);
     char *data = a->body_from_stdin ? stdin_read(&body.bytes) : NULL;
     body.data = data;
     if (a->body_from_stdin && data == NULL) {
@@ -188,15 +210,30 @@ static int run_entry(struct cli *cli, struct arguments *a)
         return EXIT_ERROR;
     }
     struct ringmq_args *args = ringmq_args_new();
-    if (args == NULL || !arguments_write(a, args, data != NULL ? &body : NULL)) {
+    if (args == NULL)
+        memory_over();
+    if (arguments_write(a, args, data != NULL ? &body : NULL))
+        code = run_call(cli, a, args);
+    else
         code = usage(cli, a);
-    } else {
-        code = cli_connect(cli);
-        if (code == EXIT_DONE)
-            code = call(cli, a, args);
-    }
     ringmq_args_free(args);
     free(data);
+    return code;
+}
+
+/* commit, whose words have an order of their own. */
+static int run_commit(struct cli *cli, const struct entry *entry, const struct words *words, size_t first)
+{
+    struct arguments a = {.entry = entry, .form = cli->form};
+    struct ringmq_args *args = ringmq_args_new();
+    int code;
+
+    if (args == NULL)
+        memory_over();
+    const bool good = commit_read(&a, words, first, args);
+    cli->form = a.form;
+    code = good ? run_call(cli, &a, args) : usage(cli, &a);
+    ringmq_args_free(args);
     return code;
 }
 
@@ -208,10 +245,37 @@ static int run_help(struct cli *cli, const struct words *words)
     return EXIT_USAGE;
 }
 
+static int run_unknown(struct cli *cli, const struct words *words, const struct entry *entry)
+{
+    const char *nearest = catalogue_nearest(&cli->catalogue, words);
+
+    if (entry != NULL)
+        cli_complain(cli, "%s is for the prompt only", entry->name);
+    else if (nearest != NULL)
+        cli_complain(cli, "no such command: %s; did you mean %s?", words->list[0].text, nearest);
+    else
+        cli_complain(cli, "no such command: %s; help lists all commands", words->list[0].text);
+    if (entry == NULL)
+        catalogue_help(&cli->catalogue, words, 0, stderr);
+    return EXIT_USAGE;
+}
+
+static int run_arguments(struct cli *cli, const struct entry *entry, const struct words *words, size_t first,
+                         bool body_from_stdin)
+{
+    struct arguments a;
+    bool sorted = arguments_read(&a, entry, words, first, cli->form);
+
+    a.body_from_stdin = a.body_from_stdin || (body_from_stdin && strcmp(entry->name, "publish") == 0);
+    cli->form = a.form;
+    int code = sorted ? run_entry(cli, &a) : usage(cli, &a);
+    arguments_close(&a);
+    return code;
+}
+
 int cli_run(struct cli *cli, const struct words *words, bool body_from_stdin)
 {
     enum output_form form = cli->form;
-    struct arguments a;
     size_t used;
     int code;
 
@@ -224,20 +288,14 @@ int cli_run(struct cli *cli, const struct words *words, bool body_from_stdin)
         commands_load(cli);
         entry = catalogue_find(&cli->catalogue, words, 0, &used);
     }
-    if (entry == NULL || strcmp(entry->group, "shell") == 0) {
-        struct words rest = {words->list, words->count};
-        cli_complain(cli, "no such command: %s; help lists all commands", words->list[0].text);
-        if (entry == NULL)
-            catalogue_help(&cli->catalogue, &rest, 0, stderr);
-        return EXIT_USAGE;
-    }
-    bool sorted = arguments_read(&a, entry, words, used, cli->form);
-    a.body_from_stdin = a.body_from_stdin || (body_from_stdin && strcmp(entry->name, "publish") == 0);
-    cli->form = a.form;
-    code = sorted ? run_entry(cli, &a) : usage(cli, &a);
+    if (entry == NULL || strcmp(entry->group, "shell") == 0)
+        return run_unknown(cli, words, entry);
+    if (strcmp(entry->name, "commit") == 0)
+        code = run_commit(cli, entry, words, used);
+    else
+        code = run_arguments(cli, entry, words, used, body_from_stdin);
     if (fflush(stdout) != 0 && code == EXIT_DONE)
         code = EXIT_ERROR;
     cli->form = form;
-    arguments_close(&a);
     return code;
 }

@@ -14,7 +14,7 @@ int script_run(struct cli *cli)
     int code = EXIT_DONE;
 
     while ((bytes = getline(&line, &room, stdin)) >= 0) {
-        struct words words = {NULL, 0};
+        struct words words = {.list = NULL};
         const char *wrong = line[0] == '#' ? NULL : words_split(&words, line, (size_t)bytes);
         bool leave = words.count > 0 && (word_is(&words.list[0], "exit") || word_is(&words.list[0], "quit"));
         int once = EXIT_DONE;

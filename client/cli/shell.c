@@ -2,6 +2,7 @@
 
 #include "client/cli/complete.h"
 #include "client/cli/history.h"
+#include "client/cli/memory.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -137,7 +138,7 @@ static unsigned char key_complete(EditLine *editor, int key)
 
     (void)key;
     completion_init(&completion, &shell->cli->catalogue, shell->cli->conn, line->buffer,
-                    (size_t)(line->cursor - line->buffer));
+                    (size_t)(line->cursor - line->buffer), false);
     if (completion.count == 0) {
         effect = CC_REFRESH_BEEP;
     } else if (completion.count > 1 && completion.common_bytes == completion.typed_bytes) {
@@ -146,7 +147,9 @@ static unsigned char key_complete(EditLine *editor, int key)
     } else {
         const char *word = completion.list[0];
         char *rest = text_copy(word + completion.typed_bytes, completion.common_bytes - completion.typed_bytes + 1);
-        rest[completion.common_bytes - completion.typed_bytes] = completion.count == 1 ? ' ' : '\0';
+        /* Behind an equals sign comes a value. */
+        bool whole = completion.count == 1 && word[completion.common_bytes - 1] != '=';
+        rest[completion.common_bytes - completion.typed_bytes] = whole ? ' ' : '\0';
         if (el_insertstr(editor, rest) != 0)
             effect = CC_REFRESH_BEEP;
         free(rest);

@@ -12,6 +12,18 @@ int lines_publish(struct cli *cli, struct arguments *arguments, const char *queu
 /* consume QUEUE, with or without --exec. */
 int consume_run(struct cli *cli, struct arguments *arguments, const char *queue);
 
+/*
+ * Writes the words of a commit, words[first...], as its params. False with ->line.wrong; whatever it returns, there is
+ * nothing to close.
+ */
+bool commit_read(struct arguments *arguments, const struct words *words, size_t first, struct ringmq_args *args);
+
+/* All queues, topics and subscriptions on standard output, as the commands that make them. */
+int definitions_export(struct cli *cli);
+
+/* Carries out the definitions of a file, or of standard input if `path` is NULL or "-". */
+int definitions_import(struct cli *cli, const char *path);
+
 /* Commands line by line from standard input. */
 int script_run(struct cli *cli);
 

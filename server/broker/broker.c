@@ -1,6 +1,10 @@
 #include "server/broker/broker.h"
 
+#include "server/broker/dead.h"
+#include "server/broker/dedup.h"
+#include "server/broker/held.h"
 #include "server/broker/line.h"
+#include "server/broker/topics.h"
 
 #include <assert.h>
 #include <string.h>
@@ -19,6 +23,7 @@ void broker_init(struct broker *b, const struct broker_limits *limits, int64_t n
     timers_init(&b->timers, now_ms);
     slots_init(&b->slots, &b->pool, run, 0);
     b->limits = *limits;
+    b->random = 1;
     (void)broker_outcomes(b, (uint32_t)limits->max_batch);
 }
 
@@ -60,6 +65,11 @@ static bool trash_ring(struct broker *b, struct ring *ring, uint32_t *budget)
     return true;
 }
 
+static bool has_trash(const struct broker *b)
+{
+    return b->trash || b->dead_groups || b->dead_dedups;
+}
+
 static void trash_slice(struct broker *b, uint32_t budget)
 {
     while (b->trash && trash_ring(b, b->trash, &budget)) {
@@ -69,6 +79,8 @@ static void trash_slice(struct broker *b, uint32_t budget)
         if (!ring->owner)
             pool_give(&b->pool, ring, sizeof *ring);
     }
+    if (group_trash(b, &budget))
+        (void)dedup_trash(b, &budget);
 }
 
 /* ---- the turn ---------------------------------------------------------------------------------------------------- */
@@ -86,6 +98,15 @@ static void run_timers(struct broker *b, int64_t now_ms, uint32_t *budget)
         case TIMER_WAITER:
             line_over(b, (struct taker *)(void *)((char *)t - offsetof(struct taker, timer)));
             break;
+        case TIMER_DEDUP:
+            dedup_forget(b, (struct dedup *)(void *)((char *)t - offsetof(struct dedup, timer)));
+            break;
+        case TIMER_HELD:
+            held_over(b, now_ms, (struct publishing *)(void *)((char *)t - offsetof(struct publishing, timer)));
+            break;
+        case TIMER_MOVE:
+            move_due(b, now_ms, (struct move *)(void *)((char *)t - offsetof(struct move, timer)), budget);
+            break;
         }
     }
 }
@@ -95,21 +116,23 @@ bool broker_turn(struct broker *b, int64_t now_ms)
     uint32_t budget = TURN_TIMERS;
     b->delivery_count = 0;
     run_timers(b, now_ms, &budget);
-    if (b->trash)
-        trash_slice(b, TURN_TRASH); /* before the match: it gives credit back */
+    if (has_trash(b))
+        trash_slice(b, TURN_TRASH); /* before the rest: it gives memory and credit back */
+    held_turn(b, now_ms);
     b->starved = false;
     line_match(b, now_ms);
-    return budget == 0 || (b->dirty && !b->starved) || b->trash || b->over;
+    return budget == 0 || (b->dirty && !b->starved) || has_trash(b) || b->over || held_ready(b);
 }
 
 void broker_effects_done(struct broker *b)
 {
     b->effect_count = 0;
+    held_done(b);
 }
 
 int64_t broker_next_ms(const struct broker *b)
 {
-    if ((b->dirty && !b->starved) || b->over || b->trash || b->effect_count > 0)
+    if ((b->dirty && !b->starved) || b->over || has_trash(b) || held_ready(b) || b->effect_count > 0)
         return b->timers.now_ms;
     int64_t due_ms = timers_next_ms(&b->timers), retry_ms = b->timers.now_ms + STARVED_MS;
     return b->starved && retry_ms < due_ms ? retry_ms : due_ms;
@@ -117,33 +140,13 @@ int64_t broker_next_ms(const struct broker *b)
 
 /* ---- queues ------------------------------------------------------------------------------------------------------ */
 
-bool queue_name_valid(const char *name, size_t bytes)
-{
-    if (bytes == 0 || bytes > LIMIT_NAME_BYTES)
-        return false;
-    for (size_t i = 0; i < bytes; i++) {
-        char c = name[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || !strchr("._-/:", c)))
-            return false;
-    }
-    return true;
-}
-
-/* Byte order, a prefix before what it begins. */
-static int compare_names(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
-{
-    int order = memcmp(a, b, a_bytes < b_bytes ? a_bytes : b_bytes);
-    return order != 0 ? order : (a_bytes > b_bytes) - (a_bytes < b_bytes);
-}
-
 uint32_t broker_queue_lower(const struct broker *b, const char *name, size_t bytes)
 {
     uint32_t low = 0, high = b->queue_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         const struct queue *q = b->queues[middle];
-        if (compare_names(q->name, q->name_bytes, name, bytes) < 0)
+        if (name_order(q->name, q->name_bytes, name, bytes) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -154,39 +157,9 @@ uint32_t broker_queue_lower(const struct broker *b, const char *name, size_t byt
 struct queue *broker_queue_find(const struct broker *b, const char *name, size_t bytes)
 {
     uint32_t i = broker_queue_lower(b, name, bytes);
-    if (i == b->queue_count || compare_names(b->queues[i]->name, b->queues[i]->name_bytes, name, bytes) != 0)
+    if (i == b->queue_count || name_order(b->queues[i]->name, b->queues[i]->name_bytes, name, bytes) != 0)
         return NULL;
     return b->queues[i];
-}
-
-/* True if every named value lies in its range; else b->which names one that does not. */
-static bool in_range(struct broker *b, const struct attribute_set *set)
-{
-    for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++) {
-        const struct attribute_row *row = attribute_row((enum attribute)a);
-        int64_t value = attribute_get(&set->values, (enum attribute)a);
-        if (set->named >> a & 1 && (value < row->min || value > row->max)) {
-            b->which = row->name;
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Merges the named values, which lie in their ranges, into *attributes, if they go together. */
-static enum error_code merge_attributes(struct broker *b, const struct attribute_set *set,
-                                        struct attributes *attributes)
-{
-    struct attributes merged = *attributes;
-    for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++)
-        if (set->named >> a & 1)
-            *attribute_value(&merged, (enum attribute)a) = attribute_get(&set->values, (enum attribute)a);
-    if (merged.visibility > merged.max_hold)
-        return broker_refuse(b, ERR_LIMIT, "max_hold");
-    if ((uint64_t)merged.max_message_bytes > b->limits.max_body_bytes)
-        return broker_refuse(b, ERR_LIMIT, "max_request_bytes");
-    *attributes = merged;
-    return ERR_NONE;
 }
 
 static bool queues_reserve(struct broker *b)
@@ -226,6 +199,7 @@ static struct queue *queue_new(struct broker *b, int64_t now_ms, const char *nam
         return NULL;
     }
     ring_init(&q->takers, &b->pool, q);
+    table_init(&q->groups.table, &b->pool);
     q->attributes = *attributes;
     q->next_id = 1;
     q->sweep_from = UINT64_MAX;
@@ -236,16 +210,6 @@ static struct queue *queue_new(struct broker *b, int64_t now_ms, const char *nam
     return q;
 }
 
-static uint32_t differences(const struct queue *q, const struct attribute_set *set)
-{
-    uint32_t bits = 0;
-    for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++)
-        if (set->named >> a & 1 &&
-            attribute_get(&q->attributes, (enum attribute)a) != attribute_get(&set->values, (enum attribute)a))
-            bits |= 1u << a;
-    return bits;
-}
-
 enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
                                     const struct attribute_set *set, bool *created, uint32_t *differing)
 {
@@ -253,15 +217,15 @@ enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char
     assert(queue_name_valid(name, bytes));
     struct attributes attributes;
     attributes_init(&attributes);
-    if (!in_range(b, set))
+    if (!attributes_check(b, set))
         return ERR_BAD_REQUEST;
     struct queue *q = broker_queue_find(b, name, bytes);
     if (q) {
         *created = false;
-        *differing = differences(q, set);
+        *differing = attributes_differing(&q->attributes, set);
         return *differing != 0 ? ERR_QUEUE_EXISTS : ERR_NONE;
     }
-    enum error_code code = merge_attributes(b, set, &attributes);
+    enum error_code code = attributes_merge(b, (struct view){name, bytes}, set, &attributes);
     if (code != ERR_NONE)
         return code;
     if (b->queue_count >= b->limits.max_queues)
@@ -275,6 +239,8 @@ enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char
     memmove(&b->queues[i + 1], &b->queues[i], (b->queue_count - i) * sizeof(struct queue *));
     b->queues[i] = q;
     b->queue_count++;
+    if (b->lines)
+        held_room(b, q); /* it may be the dead-letter queue that another one misses */
     *created = true;
     *differing = 0;
     return ERR_NONE;
@@ -285,9 +251,17 @@ enum error_code broker_queue_update(struct broker *b, struct queue *q, const str
     b->which = NULL;
     if (set->named >> ATTRIBUTE_type & 1)
         return broker_refuse(b, ERR_BAD_REQUEST, "type");
-    if (!in_range(b, set))
+    if (!attributes_check(b, set))
         return ERR_BAD_REQUEST;
-    return merge_attributes(b, set, &q->attributes);
+    enum error_code code = attributes_merge(b, (struct view){q->name, q->name_bytes}, set, &q->attributes);
+    if (code != ERR_NONE)
+        return code;
+    q->updates++;
+    if (b->lines)
+        held_room(b, q);
+    if (set->named & (1u << ATTRIBUTE_group_prefetch | 1u << ATTRIBUTE_sticky_groups))
+        order_review(b, q);
+    return ERR_NONE;
 }
 
 void broker_queue_pause(struct broker *b, struct queue *q, bool paused)
@@ -301,6 +275,7 @@ static void detach_messages(struct broker *b, struct queue *q)
 {
     b->inflight_count -= queue_count(q, MESSAGE_INFLIGHT);
     memset(q->state_bytes, 0, sizeof q->state_bytes);
+    order_detach(b, q);
     q->messages->owner = NULL;
     broker_trash(b, q->messages);
     q->messages = NULL;
@@ -315,6 +290,7 @@ static void doom(struct broker *b, struct queue *q, enum message_state state)
     q->state_bytes[state] = 0;
     ring_set_all(q->messages, state, RING_DOOMED);
     broker_trash(b, q->messages);
+    order_doom(b, q, state);
 }
 
 uint64_t broker_queue_purge(struct broker *b, struct queue *q, unsigned states)
@@ -334,6 +310,8 @@ uint64_t broker_queue_purge(struct broker *b, struct queue *q, unsigned states)
                 doom(b, q, (enum message_state)s);
     }
     COUNT(b, q, purged, count);
+    if (b->lines)
+        held_room(b, q);
     return count;
 }
 
@@ -347,12 +325,17 @@ enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct que
         return ERR_QUEUE_IN_USE;
     *count = queue_total(q);
     COUNT(b, q, purged, *count);
+    moves_queue_gone(b, now_ms, q);
+    topics_forget(b, q);
+    held_queue_gone(b, q);
     detach_messages(b, q);
+    dedup_detach(b, q);
     line_dismiss(b, now_ms, q, ERR_QUEUE_NOT_FOUND, "queue_deleted");
     uint32_t i = broker_queue_lower(b, q->name, q->name_bytes);
     memmove(&b->queues[i], &b->queues[i + 1], (b->queue_count - i - 1) * sizeof(struct queue *));
     b->queue_count--;
     b->names_version++;
+    table_close(&q->groups.table);
     pool_give(&b->pool, q, sizeof *q);
     return ERR_NONE;
 }
@@ -362,6 +345,7 @@ enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct que
 void broker_stop(struct broker *b)
 {
     b->stopping = true;
+    broker_refuse_held(b, ERR_DRAINING);
     for (uint32_t i = 0; i < b->queue_count; i++)
         line_refuse(b, b->queues[i], ERR_DRAINING);
 }
@@ -375,9 +359,16 @@ void broker_stop_finish(struct broker *b, int64_t now_ms)
 void broker_close(struct broker *b)
 {
     uint64_t count;
+    while (b->moves)
+        move_forget(b, b->moves);
+    while (b->topic_count > 0)
+        broker_topic_delete(b, b->topics[b->topic_count - 1]);
     while (b->queue_count > 0)
         (void)broker_queue_delete(b, b->timers.now_ms, b->queues[b->queue_count - 1], false, false, &count);
-    trash_slice(b, UINT32_MAX);
+    broker_effects_done(b);
+    while (has_trash(b))
+        trash_slice(b, UINT32_MAX);
+    pool_give(&b->pool, b->topics, b->topic_cap * sizeof(struct topic *));
     slots_close(&b->slots);
     pool_give(&b->pool, b->queues, b->queue_cap * sizeof(struct queue *));
     pool_give(&b->pool, b->effects, b->effect_cap * sizeof *b->effects);

@@ -11,6 +11,8 @@ static const char *const reasons[] = {
     [PARK_REQUESTED] = "requested",
     [PARK_REJECTED] = "rejected",
     [PARK_MAX_ATTEMPTS] = "max_attempts",
+    [PARK_EXPIRED] = "expired",
+    [PARK_OVERFLOW] = "overflow",
 };
 
 const char *park_reason_text(enum park_reason reason)

@@ -1,17 +1,15 @@
 #include "server/broker/life.h"
 
+#include "server/broker/dead.h"
+#include "server/broker/line.h"
+
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 static inline struct slot *slot_of(const struct broker *b, const struct message *m)
 {
     return m->slot == MESSAGE_NO_SLOT ? NULL : slots_at(&b->slots, m->slot);
-}
-
-static void arm(struct broker *b, struct slot *slot, int64_t deadline_ms)
-{
-    slot->timer.kind = TIMER_SLOT;
-    timer_arm(&b->timers, &slot->timer, deadline_ms);
 }
 
 static void drop_note(struct broker *b, struct slot *slot)
@@ -33,13 +31,26 @@ static void drop_slot(struct broker *b, struct message *m)
     m->slot = MESSAGE_NO_SLOT;
 }
 
-/* From one state to another, with its bytes. */
+/* From one state to another, with its bytes and what is kept beside the ring. */
 static inline void move(struct queue *q, struct ring_cursor at, enum message_state from, enum message_state to)
 {
-    uint32_t bytes = life_message(at)->body_bytes;
-    q->state_bytes[from] -= bytes;
-    q->state_bytes[to] += bytes;
+    struct message *m = life_message(at);
+    q->state_bytes[from] -= m->body_bytes;
+    q->state_bytes[to] += m->body_bytes;
     ring_set(at, from, to);
+    if (m->flags & MESSAGE_LINKED) {
+        order_leave(q, m, from);
+        if (from == MESSAGE_DELAYED)
+            m->flags &= (uint8_t)~MESSAGE_HELD;
+        order_enter(q, m, to);
+    }
+}
+
+/* After a move: the message's group goes where it belongs. */
+static inline void settle(struct broker *b, struct queue *q, struct message *m)
+{
+    if (m->flags & MESSAGE_LINKED)
+        order_settle(b, q, message_links(m)->group);
 }
 
 struct slot *life_find(const struct broker *b, uint64_t receipt)
@@ -66,7 +77,7 @@ void life_release(struct broker *b, struct slot *slot)
     if (holder) {
         assert(holder->held > 0);
         holder->held--;
-        if (!holder->able)
+        if (holder->state == TAKER_IDLE)
             line_update(b, holder);
     }
 }
@@ -87,7 +98,13 @@ void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum me
     drop_slot(b, m);
     q->state_bytes[from] -= m->body_bytes;
     ring_remove(at, from);
+    if (m->flags & MESSAGE_LINKED) {
+        order_leave(q, m, from);
+        order_settle(b, q, message_links(m)->group);
+    }
     message_free(&b->pool, m);
+    if (b->lines)
+        held_room(b, q);
 }
 
 void life_clear(struct broker *b, struct ring_cursor at, unsigned from)
@@ -102,36 +119,38 @@ void life_clear(struct broker *b, struct ring_cursor at, unsigned from)
     message_free(&b->pool, m);
 }
 
-void life_cover(struct broker *b, struct queue *q, const struct message *m)
+/* ---- the steps of a life ----------------------------------------------------------------------------------------- */
+
+void life_expire(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from)
 {
-    if (m->expires_ms == 0)
+    if (life_message(at)->flags & MESSAGE_TTL && q->attributes.dead_letter_expired) {
+        life_dead(b, now_ms, q, at, from, PARK_EXPIRED, (struct view){NULL, 0});
         return;
-    if (m->id < q->sweep_from)
-        q->sweep_from = m->id;
-    if (!timer_armed(&q->sweep) || m->expires_ms < q->sweep.deadline_ms) {
-        q->sweep.kind = TIMER_SWEEP;
-        timer_arm(&b->timers, &q->sweep, m->expires_ms);
     }
+    COUNT(b, q, expired, 1);
+    life_gone(b, q, at, from);
 }
 
 void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from)
 {
     struct message *m = life_message(at);
     if (life_passed(b, m->expires_ms, now_ms)) {
-        COUNT(b, q, expired, 1);
-        life_gone(b, q, at, from);
+        life_expire(b, now_ms, q, at, from);
         return;
     }
     if (from == MESSAGE_INFLIGHT)
         end_delivery(b, slot_of(b, m));
     move(q, at, from, MESSAGE_READY);
     if (m->flags & MESSAGE_TIMED) {
-        arm(b, slot_of(b, m), m->expires_ms);
+        life_arm(b, slot_of(b, m), m->expires_ms);
     } else {
         drop_slot(b, m);
         life_cover(b, q, m);
     }
+    settle(b, q, m);
     line_wake(b, q);
+    if (b->lines)
+        held_room(b, q); /* now it can be displaced */
 }
 
 void life_delay(struct broker *b, struct queue *q, struct ring_cursor at, int64_t until_ms)
@@ -140,8 +159,12 @@ void life_delay(struct broker *b, struct queue *q, struct ring_cursor at, int64_
     struct slot *slot = slot_of(b, m);
     end_delivery(b, slot);
     slot->since_ms = until_ms;
-    arm(b, slot, m->expires_ms != 0 && m->expires_ms < until_ms ? m->expires_ms : until_ms);
+    life_arm(b, slot, m->expires_ms != 0 && m->expires_ms < until_ms ? m->expires_ms : until_ms);
+    m->flags |= MESSAGE_HELD;
     move(q, at, MESSAGE_INFLIGHT, MESSAGE_DELAYED);
+    settle(b, q, m);
+    if (b->lines)
+        held_room(b, q);
 }
 
 static struct note *note_new(struct broker *b, struct view text)
@@ -156,24 +179,58 @@ static struct note *note_new(struct broker *b, struct view text)
     return note;
 }
 
-void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum park_reason reason,
-               struct view note)
+/* The slot in which a message is parked; NULL if memory ran out. */
+static struct slot *slot_to_park(struct broker *b, struct ring_cursor at, enum message_state from)
 {
     struct message *m = life_message(at);
+    if (m->slot == MESSAGE_NO_SLOT) {
+        m->slot = slots_take(&b->slots); /* SLOT_NONE means the same in a message */
+        if (m->slot == MESSAGE_NO_SLOT)
+            return NULL;
+        slot_of(b, m)->at = at;
+    }
     struct slot *slot = slot_of(b, m);
-    end_delivery(b, slot);
+    if (from == MESSAGE_INFLIGHT)
+        end_delivery(b, slot);
+    else
+        timer_cancel(&b->timers, &slot->timer);
+    return slot;
+}
+
+void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from,
+               enum park_reason reason, struct view note)
+{
+    struct message *m = life_message(at);
+    struct slot *slot = slot_to_park(b, at, from);
+    if (!slot) {
+        COUNT(b, q, expired, 1);
+        life_gone(b, q, at, from);
+        return;
+    }
     slot->reason = (uint8_t)reason;
     slot->note = note_new(b, note);
     slot->since_ms = now_ms;
     /* Parking ends the ttl, and retention is counted anew. */
     m->expires_ms = q->attributes.retention != 0 ? now_ms + q->attributes.retention : 0;
-    m->flags &= ~(uint32_t)MESSAGE_TIMED;
+    m->flags &= (uint8_t) ~(MESSAGE_TIMED | MESSAGE_TTL);
     if (m->expires_ms != 0) {
         m->flags |= MESSAGE_TIMED;
-        arm(b, slot, m->expires_ms);
+        life_arm(b, slot, m->expires_ms);
     }
-    move(q, at, MESSAGE_INFLIGHT, MESSAGE_PARKED);
+    move(q, at, from, MESSAGE_PARKED);
     COUNT(b, q, parks, 1);
+    settle(b, q, m);
+}
+
+void life_dead(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from,
+               enum park_reason reason, struct view note)
+{
+    if (q->attributes.dead_letter.bytes > 0) {
+        if (dead_letter(b, now_ms, q, at, from, reason, note))
+            return;
+        COUNT(b, q, dead_letter_failed, 1);
+    }
+    life_park(b, now_ms, q, at, from, reason, note);
 }
 
 void life_kick(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at)
@@ -185,15 +242,43 @@ void life_kick(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
     life_ready(b, now_ms, q, at, MESSAGE_PARKED);
 }
 
+/* From 0 to just below 1. */
+static double random_part(struct broker *b)
+{
+    /* xorshift64* (S. Vigna: "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016) */
+    b->random ^= b->random >> 12;
+    b->random ^= b->random << 25;
+    b->random ^= b->random >> 27;
+    return (double)((b->random * 0x2545f4914f6cdd1du) >> 11) * 0x1p-53;
+}
+
+/* How long a message that comes back after its n-th attempt waits. */
+static int64_t backoff_ms(struct broker *b, const struct backoff *backoff, uint32_t attempts)
+{
+    if (backoff->base_ms == 0)
+        return 0;
+    double cap = (double)(backoff->cap_ms != 0 ? backoff->cap_ms : LIMIT_TIME_MS);
+    double delay = (double)backoff->base_ms * pow(backoff->factor, attempts - 1);
+    if (delay > cap)
+        delay = cap;
+    if (backoff->jitter > 0)
+        delay *= 1 - backoff->jitter * random_part(b);
+    return delay < 1 ? 1 : (int64_t)delay;
+}
+
 void life_return(struct broker *b, int64_t now_ms, struct slot *slot, int64_t delay_ms, struct view note)
 {
     struct ring_cursor at = slot->at;
     struct queue *q = life_queue(at);
     struct message *m = life_message(at);
     int64_t max_attempts = q->attributes.max_attempts;
-    if (max_attempts != 0 && m->attempts >= max_attempts)
-        life_park(b, now_ms, q, at, PARK_MAX_ATTEMPTS, note);
-    else if (delay_ms > 0 && !life_passed(b, m->expires_ms, now_ms))
+    if (max_attempts != 0 && m->attempts >= max_attempts) {
+        life_dead(b, now_ms, q, at, MESSAGE_INFLIGHT, PARK_MAX_ATTEMPTS, note);
+        return;
+    }
+    if (delay_ms < 0)
+        delay_ms = backoff_ms(b, &q->attributes.backoff, m->attempts);
+    if (delay_ms > 0 && !life_passed(b, m->expires_ms, now_ms))
         life_delay(b, q, at, now_ms + delay_ms);
     else
         life_ready(b, now_ms, q, at, MESSAGE_INFLIGHT);
@@ -230,7 +315,7 @@ bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring
         return false;
     struct slot *slot = slots_at(&b->slots, index);
     m->slot = index;
-    m->attempts++;
+    message_delivered(m, now_ms);
     slot->at = at;
     slot->since_ms = now_ms;
     slot->holder = taker->kind == TAKER_CONSUMER ? taker : NULL;
@@ -242,9 +327,12 @@ bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring
         taker->oldest_held = index;
     taker->newest_held = index;
     taker->held++;
-    arm(b, slot, now_ms + visibility_of(q, taker));
+    life_arm(b, slot, now_ms + visibility_of(q, taker));
     move(q, at, MESSAGE_READY, MESSAGE_INFLIGHT);
     b->inflight_count++;
+    if (m->flags & MESSAGE_LINKED && message_links(m)->group)
+        group_hold(message_links(m)->group, taker);
+    settle(b, q, m);
     COUNT(b, q, delivered, 1);
     if (m->attempts > 1)
         COUNT(b, q, redelivered, 1);
@@ -265,40 +353,13 @@ void life_due(struct broker *b, int64_t now_ms, struct slot *slot)
     struct queue *q = life_queue(at);
     if (!q || ring_is(at, RING_DOOMED))
         return; /* already gone for everybody: the trash will give the slot back */
-    struct message *m = life_message(at);
     if (ring_is(at, MESSAGE_INFLIGHT)) {
         COUNT(b, q, timed_out, 1);
         life_return(b, now_ms, slot, -1, (struct view){NULL, 0});
     } else if (ring_is(at, MESSAGE_DELAYED)) {
         life_ready(b, now_ms, q, at, MESSAGE_DELAYED);
     } else {
-        assert(life_passed(b, m->expires_ms, now_ms));
-        COUNT(b, q, expired, 1);
-        life_gone(b, q, at, ring_is(at, MESSAGE_READY) ? MESSAGE_READY : MESSAGE_PARKED);
+        assert(life_passed(b, life_message(at)->expires_ms, now_ms));
+        life_expire(b, now_ms, q, at, ring_is(at, MESSAGE_READY) ? MESSAGE_READY : MESSAGE_PARKED);
     }
-}
-
-void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget)
-{
-    for (; *budget > 0; --*budget) {
-        struct ring_cursor at = ring_first(q->messages, MESSAGE_READY, q->sweep_from);
-        if (!at.page) {
-            q->sweep_from = UINT64_MAX;
-            return;
-        }
-        struct message *m = life_message(at);
-        q->sweep_from = m->id;
-        if (m->flags & MESSAGE_TIMED || m->expires_ms == 0) {
-            q->sweep_from++;
-            continue;
-        }
-        if (!life_passed(b, m->expires_ms, now_ms)) {
-            /* What is covered expires in the order of ids: nothing behind this one is earlier. */
-            life_cover(b, q, m);
-            return;
-        }
-        COUNT(b, q, expired, 1);
-        life_gone(b, q, at, MESSAGE_READY);
-    }
-    timer_arm(&b->timers, &q->sweep, now_ms - (int64_t)b->clock_slack_ms);
 }

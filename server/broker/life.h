@@ -11,6 +11,9 @@
  *     expiry: READY and DELAYED -> gone (ttl or retention), PARKED -> gone (retention, counted from the parking);
  *     INFLIGHT is judged when it comes back. max_attempts is judged before expiry.
  *
+ *     A dead message (attempts used up, rejected, or its ttl over where the queue wants those) leaves for the dead-letter queue
+ *     (dead.h); where there is none, or it has no room, the message is PARKED.
+ *
  * Internal to the broker.
  */
 #ifndef SERVER_BROKER_LIFE_H
@@ -21,7 +24,7 @@
 /* Counts an event in the queue and in the server. */
 #define COUNT(b, q, field, n) ((void)((q)->counters.field += (n), (b)->counters.field += (n)))
 
-enum timer_kind { TIMER_SLOT, TIMER_SWEEP, TIMER_WAITER };
+enum timer_kind { TIMER_SLOT, TIMER_SWEEP, TIMER_WAITER, TIMER_DEDUP, TIMER_HELD, TIMER_MOVE };
 
 /* True if the deadline has passed; 0 is no deadline. */
 static inline bool life_passed(const struct broker *b, int64_t deadline_ms, int64_t now_ms)
@@ -40,39 +43,70 @@ static inline struct queue *life_queue(struct ring_cursor at)
     return at.page->ring->owner;
 }
 
+/* Sets the deadline of a message's slot. */
+static inline void life_arm(struct broker *b, struct slot *slot, int64_t deadline_ms)
+{
+    slot->timer.kind = TIMER_SLOT;
+    timer_arm(&b->timers, &slot->timer, deadline_ms);
+}
+
 /* The slot of an inflight message that this receipt names, or NULL if the receipt is stale. */
 struct slot *life_find(const struct broker *b, uint64_t receipt);
 
 /* The message leaves for good. The caller counts why. */
 void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from);
 
-/* To READY at its place, or gone if it has expired. */
+/*
+ * The message, which is the caller's until then, enters the queue, ready or delayed (-1: the queue's delay and ttl). Its id is
+ * reserved in the ring, a slot is there if it has a ttl of its own or a delay, and in a fifo queue *spare is a record of its
+ * group, which is taken if it is needed. Cannot fail. The caller wakes the line.
+ */
+void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct message *m, int64_t delay_ms, int64_t ttl_ms,
+                struct group **spare);
+
+/* True if the message needs a slot when it enters. */
+bool life_needs_slot(const struct queue *q, int64_t now_ms, int64_t delay_ms, int64_t ttl_ms);
+
+/* Its ttl or retention is over: gone, or dead if it is the ttl and the queue says so. */
+void life_expire(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from);
+
+/* The message is dead: to the dead-letter queue, or parked. */
+void life_dead(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from,
+               enum park_reason reason, struct view note);
+
+/* To READY at its place, or expired. */
 void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from);
 
 /* From INFLIGHT to DELAYED. */
 void life_delay(struct broker *b, struct queue *q, struct ring_cursor at, int64_t until_ms);
 
-/* From INFLIGHT to PARKED. The note is copied; if there is no memory for it the message is parked without one. */
-void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum park_reason reason,
-               struct view note);
+/*
+ * To PARKED. The note is copied; if there is no memory for it the message is parked without one. Only a ready message may need
+ * a slot for it: if none is to be had it goes, expired (nothing but an expired one is ever parked from there).
+ */
+void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from,
+               enum park_reason reason, struct view note);
 
 /* From PARKED to READY, with its attempts forgotten. */
 void life_kick(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at);
 
-/* A charged delivery comes back: parked (with the note), expired, delayed (delay_ms > 0) or ready. */
+/* A charged delivery comes back: dead (with the note), expired, delayed or ready. delay_ms -1: as the queue's backoff says. */
 void life_return(struct broker *b, int64_t now_ms, struct slot *slot, int64_t delay_ms, struct view note);
 
 /* From READY to INFLIGHT for that taker, and onto its batch. False if memory ran out: nothing has happened. */
 bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, struct taker *taker);
 
+/* A delivery is acked: its message is gone. */
+void settle_ack(struct broker *b, int64_t now_ms, struct slot *slot);
+
 /* The deadline of a message's slot has come. */
 void life_due(struct broker *b, int64_t now_ms, struct slot *slot);
 
-/* The deadline of a queue's sweep has come: expires what it covers, within *budget. */
-void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget);
-
 /* The sweep must look at a ready message that has no timer of its own. */
 void life_cover(struct broker *b, struct queue *q, const struct message *m);
+
+/* The deadline of a queue's sweep has come: expires what it covers, within *budget. */
+void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget);
 
 /* Frees a message of a detached ring, or a doomed one, whatever it was doing. */
 void life_clear(struct broker *b, struct ring_cursor at, unsigned from);
@@ -88,6 +122,24 @@ void line_update(struct broker *b, struct taker *taker);
 /* The queue may have something to deal. */
 void line_wake(struct broker *b, struct queue *q);
 
+/* ---- publishes that wait for room (held.c) ----------------------------------------------------------------------- */
+
+/* Something has left a queue in which publishes wait, or its limits have changed. */
+void held_room(struct broker *b, struct queue *q);
+
+/* ---- attributes (attributes.c) ----------------------------------------------------------------------------------- */
+
+/* True if every named value lies in its range; else b->which names one that does not. */
+bool attributes_check(struct broker *b, const struct attribute_set *set);
+
+/* Bits of the named attributes that are not what the queue has. */
+uint32_t attributes_differing(const struct attributes *has, const struct attribute_set *set);
+
+/* Merges the named values, which lie in their ranges, into *attributes of the queue with that name, if they go together and with
+   the other queues; else nothing changes. */
+enum error_code attributes_merge(struct broker *b, struct view name, const struct attribute_set *set,
+                                 struct attributes *attributes);
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Room for `count` outcomes; b->outcome_count becomes 0. False if memory ran out. */
@@ -95,7 +147,7 @@ bool broker_outcomes(struct broker *b, uint32_t count);
 
 static inline void broker_outcome(struct broker *b, uint32_t index, enum error_code code, const char *which)
 {
-    b->outcomes[b->outcome_count++] = (struct outcome){index, code, which};
+    b->outcomes[b->outcome_count++] = (struct outcome){index, code, which, 0};
 }
 
 /* Puts a ring on the list of those that are emptied in slices. */

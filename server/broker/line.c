@@ -15,7 +15,11 @@
 
 bool line_wants_match(const struct broker *b, const struct queue *q)
 {
-    return !q->paused && !b->stopping && q->messages->count[MESSAGE_READY] > 0 && q->takers.count[TAKER_ABLE] > 0;
+    if (q->paused || b->stopping || !q->messages) /* without messages it is being deleted */
+        return false;
+    if (q->attributes.type == QUEUE_STANDARD)
+        return q->messages->count[MESSAGE_READY] > 0 && q->takers.count[TAKER_ABLE] > 0;
+    return q->takers.count[TAKER_KEEN] > 0 || (q->groups.deliverable.first && q->takers.count[TAKER_ABLE] > 0);
 }
 
 void line_wake(struct broker *b, struct queue *q)
@@ -56,15 +60,37 @@ static void forget_dirty(struct broker *b, struct queue *gone)
     }
 }
 
+static bool is_able(const struct taker *t)
+{
+    return t->held < t->limit && !t->peer->blocked && !t->full && (!t->queue->active || t->queue->active == t);
+}
+
 void line_update(struct broker *b, struct taker *taker)
 {
-    bool able = taker->held < taker->limit && !taker->peer->blocked && !taker->full;
-    if (able == taker->able)
+    if (!taker->at.page)
+        return; /* a receive that is served on the spot stands in no line */
+    unsigned state = TAKER_IDLE;
+    if (is_able(taker))
+        state = taker->own.first ? TAKER_KEEN : TAKER_ABLE;
+    if (state == taker->state)
         return;
-    taker->able = able;
-    ring_set(taker->at, able ? TAKER_IDLE : TAKER_ABLE, able ? TAKER_ABLE : TAKER_IDLE);
-    if (able)
+    ring_set(taker->at, taker->state, state);
+    taker->state = (uint8_t)state;
+    if (state != TAKER_IDLE)
         line_wake(b, taker->queue);
+}
+
+/* Everybody at the queue may be able to take something now, or no longer. */
+static void update_all(struct broker *b, struct queue *q)
+{
+    for (unsigned state = TAKER_IDLE; state <= TAKER_KEEN; state++) {
+        struct ring_cursor at = ring_first(&q->takers, state, 0);
+        while (at.page) {
+            uint64_t next = ring_key(at) + 1;
+            line_update(b, ring_item(at));
+            at = ring_first(&q->takers, state, next);
+        }
+    }
 }
 
 void line_block(struct broker *b, struct peer *peer, bool blocked)
@@ -131,15 +157,27 @@ void line_emit(struct broker *b, struct effect effect)
     b->effects[b->effect_count++] = effect;
 }
 
-/* A taker at the end of the queue's line; NULL when out of memory. */
-struct taker *line_join(struct broker *b, struct queue *q, struct peer *peer, enum taker_kind kind, uint32_t limit)
+bool line_effect_reserve(struct broker *b)
 {
+    return effects_reserve(b, 1);
+}
+
+/* Takers of a higher priority stand before all others. */
+static uint64_t place_key(uint32_t priority, uint64_t place)
+{
+    return (uint64_t)(LIMIT_PRIORITIES - 1 - priority) << LINE_PLACE_BITS | place;
+}
+
+struct taker *line_join(struct broker *b, struct queue *q, struct peer *peer, enum taker_kind kind, uint32_t limit,
+                        uint32_t priority)
+{
+    uint64_t key = place_key(priority, q->next_place);
     if (!effects_reserve(b, 1) || !line_reserve(b, LINE_TURN))
         return NULL;
     struct taker *t = pool_take(&b->pool, sizeof *t);
     if (!t)
         return NULL;
-    if (!ring_reserve(&q->takers, q->next_place, 1)) {
+    if (!ring_reserve(&q->takers, key, 1)) {
         pool_give(&b->pool, t, sizeof *t);
         return NULL;
     }
@@ -148,9 +186,11 @@ struct taker *line_join(struct broker *b, struct queue *q, struct peer *peer, en
     t->peer = peer;
     t->queue = q;
     t->limit = limit;
+    t->priority = (uint8_t)priority;
     t->oldest_held = t->newest_held = SLOT_NONE;
-    t->able = limit > 0 && !peer->blocked;
-    t->at = ring_put(&q->takers, q->next_place++, t, t->able ? TAKER_ABLE : TAKER_IDLE);
+    t->state = is_able(t) ? TAKER_ABLE : TAKER_IDLE;
+    t->at = ring_put(&q->takers, key, t, t->state);
+    q->next_place++;
     t->peer_next = peer->takers;
     if (peer->takers)
         peer->takers->peer_prev = t;
@@ -176,15 +216,56 @@ static void forget_over(struct broker *b, struct taker *waiter)
         *link = waiter->over_next;
 }
 
-/* Takes a taker that holds nothing (a consumer) or whose deliveries stand on their own (a waiter) out of everything. */
+/* ---- one at a time ----------------------------------------------------------------------------------------------- */
+
+/* Who takes over: of those who ask to be served alone the first in line, those of the highest priority standing before. */
+static struct taker *next_active(struct queue *q)
+{
+    struct taker *next = NULL;
+    for (unsigned state = TAKER_IDLE; state <= TAKER_KEEN; state++) {
+        struct ring_cursor at = ring_first(&q->takers, state, 0);
+        while (at.page) {
+            struct taker *t = ring_item(at);
+            if (t->single_active && (!next || ring_key(at) < ring_key(next->at)))
+                next = t;
+            at = ring_first(&q->takers, state, ring_key(at) + 1);
+        }
+    }
+    return next;
+}
+
+static void activate(struct broker *b, struct queue *q, struct taker *t)
+{
+    q->active = t;
+    update_all(b, q);
+    if (q->attributes.sticky_groups)
+        order_review(b, q); /* those who stand by keep no group */
+}
+
+void line_ask_single(struct broker *b, struct taker *t)
+{
+    t->single_active = true;
+    if (t->queue->single_active_count++ == 0)
+        activate(b, t->queue, t);
+}
+
+/* ---- leaving ----------------------------------------------------------------------------------------------------- */
+
 void line_leave(struct broker *b, struct taker *t)
 {
     struct peer *peer = t->peer;
+    struct queue *q = t->queue;
     assert(t->kind == TAKER_WAITER || t->held == 0);
     timer_cancel(&b->timers, &t->timer);
     if (t->over)
         forget_over(b, t);
-    ring_remove(t->at, t->able ? TAKER_ABLE : TAKER_IDLE);
+    group_release_all(b, q, t);
+    ring_remove(t->at, t->state);
+    t->at.page = NULL;
+    if (t->single_active)
+        q->single_active_count--;
+    if (t == q->active)
+        activate(b, q, next_active(q));
     if (t->peer_prev)
         t->peer_prev->peer_next = t->peer_next;
     else
@@ -195,6 +276,7 @@ void line_leave(struct broker *b, struct taker *t)
     if (t->kind == TAKER_CONSUMER) {
         t->queue->consumer_count--;
         peer->consumer_count--;
+        q->exclusive = false; /* if it was, this was the only one */
     } else {
         t->queue->waiter_count--;
         peer->waiter_count--;
@@ -222,7 +304,7 @@ void line_end_consumer(struct broker *b, int64_t now_ms, struct taker *t)
 
 void line_refuse(struct broker *b, struct queue *q, enum error_code code)
 {
-    for (unsigned state = TAKER_IDLE; state <= TAKER_ABLE; state++) {
+    for (unsigned state = TAKER_IDLE; state <= TAKER_KEEN; state++) {
         struct ring_cursor at = ring_first(&q->takers, state, 0);
         while (at.page) {
             struct taker *t = ring_item(at);
@@ -240,9 +322,9 @@ void line_refuse(struct broker *b, struct queue *q, enum error_code code)
 void line_dismiss(struct broker *b, int64_t now_ms, struct queue *q, enum error_code code, const char *reason)
 {
     for (;;) {
-        struct ring_cursor at = ring_first(&q->takers, TAKER_ABLE, 0);
-        if (!at.page)
-            at = ring_first(&q->takers, TAKER_IDLE, 0);
+        struct ring_cursor at = {NULL, 0};
+        for (unsigned state = TAKER_IDLE; state <= TAKER_KEEN && !at.page; state++)
+            at = ring_first(&q->takers, state, 0);
         if (!at.page)
             break;
         struct taker *t = ring_item(at);

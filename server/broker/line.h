@@ -9,14 +9,27 @@
 /* Deliveries in one turn. */
 #define LINE_TURN 4096
 
+/* Messages of one queue that are dealt, or found to have expired, before the next queue has its go. */
+#define QUEUE_TURN 1024
+
 /* True if the queue may deliver, has something ready, and somebody is able to take it. */
 bool line_wants_match(const struct broker *b, const struct queue *q);
 
 /* Takes the first queue off the list of dirty ones; NULL if there is none. */
 struct queue *line_next_dirty(struct broker *b);
 
-/* A taker at the end of the queue's line; NULL when out of memory. */
-struct taker *line_join(struct broker *b, struct queue *q, struct peer *peer, enum taker_kind kind, uint32_t limit);
+/* Places in one line; above them in a taker's key stands its priority, turned round. */
+#define LINE_PLACE_BITS 48
+
+/* A taker at the end of those of its priority; NULL when out of memory. */
+struct taker *line_join(struct broker *b, struct queue *q, struct peer *peer, enum taker_kind kind, uint32_t limit,
+                        uint32_t priority);
+
+/* The consumer asks to be served alone: it is, or stands by until it is its turn. */
+void line_ask_single(struct broker *b, struct taker *t);
+
+/* Room for one more thing that ends in an effect: b->taker_count counts it from then on. False if memory ran out. */
+bool line_effect_reserve(struct broker *b);
 
 /* Takes a taker that holds nothing (a consumer) or whose deliveries stand on their own (a waiter) out of everything. */
 void line_leave(struct broker *b, struct taker *t);
@@ -45,8 +58,12 @@ void line_match(struct broker *b, int64_t now_ms);
 /* The wait is over: the waiter is answered after the next match. */
 void line_over(struct broker *b, struct taker *waiter);
 
-/* The first ready message; one that has expired and was not reached by its timer yet goes on the way. */
-struct ring_cursor line_next_message(struct broker *b, int64_t now_ms, struct queue *q);
+/*
+ * The message that this taker would get now. Those that have expired and were not reached by their timers yet go on the way, one
+ * of *budget each; none is found when that is used up.
+ */
+struct ring_cursor line_next_message(struct broker *b, int64_t now_ms, struct queue *q, const struct taker *t,
+                                     uint32_t *budget);
 
 /* True if the answer may hold this message too: it ends before it would pass the largest response, never empty-handed. */
 bool line_fits(const struct broker *b, const struct taker *t, const struct message *m);

@@ -9,33 +9,88 @@
  */
 #include "server/broker/line.h"
 
-#include <assert.h>
+#include "server/broker/tree.h"
 
-#define QUEUE_TURN 1024
+#include <assert.h>
 
 /* What an answer's frame and fields cost around a body. */
 #define DELIVERY_OVERHEAD 64
 
-static struct taker *next_taker(struct queue *q)
+/* The first taker with that key or a higher one, able or keen as the mask says. */
+static struct ring_cursor first_taker(struct queue *q, unsigned states, uint64_t key)
 {
-    struct ring_cursor at = {NULL, 0};
-    if (q->takers.count[TAKER_ABLE] > 1)
-        at = ring_first(&q->takers, TAKER_ABLE, q->turn_key + 1);
-    if (!at.page)
-        at = ring_first(&q->takers, TAKER_ABLE, 0);
-    return at.page ? ring_item(at) : NULL;
+    struct ring_cursor best = {NULL, 0};
+    for (unsigned state = TAKER_ABLE; state <= TAKER_KEEN; state++) {
+        if (!(states >> state & 1) || q->takers.count[state] == 0)
+            continue;
+        struct ring_cursor at = ring_first(&q->takers, state, key);
+        if (at.page && (!best.page || ring_key(at) < ring_key(best)))
+            best = at;
+    }
+    return best;
 }
 
-/* The first ready message; one that has expired and was not reached by its timer yet goes on the way. */
-struct ring_cursor line_next_message(struct broker *b, int64_t now_ms, struct queue *q)
+static inline uint64_t level_of(uint64_t key)
 {
-    for (;;) {
-        struct ring_cursor at = ring_first(q->messages, MESSAGE_READY, 0);
+    return key >> LINE_PLACE_BITS;
+}
+
+/* Of those of the highest priority the one behind whom was served last. */
+static struct taker *next_taker(struct queue *q)
+{
+    if (q->attributes.type == QUEUE_STANDARD && q->takers.count[TAKER_ABLE] == 1)
+        return ring_item(ring_first(&q->takers, TAKER_ABLE, 0));
+    unsigned states = 1u << TAKER_KEEN;
+    if (q->attributes.type == QUEUE_STANDARD || q->groups.deliverable.first)
+        states |= 1u << TAKER_ABLE;
+    struct ring_cursor first = first_taker(q, states, 0);
+    if (!first.page)
+        return NULL;
+    if (q->takers.count[TAKER_ABLE] + q->takers.count[TAKER_KEEN] > 1) {
+        uint64_t level = level_of(ring_key(first));
+        struct ring_cursor at = first_taker(q, states, q->turn_key[level] + 1);
+        if (at.page && level_of(ring_key(at)) == level)
+            return ring_item(at);
+    }
+    return ring_item(first);
+}
+
+/* The group of a fifo queue whose turn it is. A receive takes on where it is before it begins with another group, as much as
+   there is; a consumer begins with others first, or one endless group could keep it from them. */
+static const struct group *next_group(const struct queue *q, const struct taker *t)
+{
+    const struct group *own = t->own.first, *other = q->groups.deliverable.first;
+    if (t->kind == TAKER_WAITER)
+        return own ? own : other;
+    return other ? other : own;
+}
+
+static struct ring_cursor first_message(struct queue *q, const struct taker *t)
+{
+    const struct message *m;
+    if (q->attributes.type == QUEUE_STANDARD && q->urgent_levels == 0)
+        return ring_first(q->messages, MESSAGE_READY, 0);
+    if (q->attributes.type == QUEUE_FIFO) {
+        const struct group *g = next_group(q, t);
+        if (!g)
+            return (struct ring_cursor){NULL, 0};
+        m = tree_first(g->ready);
+    } else {
+        m = tree_first(q->urgent[31 - __builtin_clz(q->urgent_levels)]);
+    }
+    return ring_find(q->messages, m->id);
+}
+
+struct ring_cursor line_next_message(struct broker *b, int64_t now_ms, struct queue *q, const struct taker *t,
+                                     uint32_t *budget)
+{
+    for (; *budget > 0; --*budget) {
+        struct ring_cursor at = first_message(q, t);
         if (!at.page || !life_passed(b, life_message(at)->expires_ms, now_ms))
             return at;
-        COUNT(b, q, expired, 1);
-        life_gone(b, q, at, MESSAGE_READY);
+        life_expire(b, now_ms, q, at, MESSAGE_READY);
     }
+    return (struct ring_cursor){NULL, 0};
 }
 
 /* An answer ends before it would pass the largest response, but never empty-handed. */
@@ -58,12 +113,13 @@ bool line_deal(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
 /* Up to QUEUE_TURN messages of one queue around its ring. */
 static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
 {
-    uint32_t dealt = 0;
-    while (dealt < QUEUE_TURN && b->delivery_count < LINE_TURN && line_wants_match(b, q)) {
+    uint32_t dealt = 0, budget = QUEUE_TURN;
+    q->dirty = true; /* it has its turn now: nobody need list it for what happens meanwhile */
+    while (budget > 0 && b->delivery_count < LINE_TURN && line_wants_match(b, q)) {
         struct taker *t = next_taker(q);
-        struct ring_cursor at = line_next_message(b, now_ms, q);
+        struct ring_cursor at = line_next_message(b, now_ms, q, t, &budget);
         if (!at.page)
-            break;
+            continue; /* what there was for it had expired */
         if (!line_fits(b, t, life_message(at))) {
             t->full = true;
             line_update(b, t);
@@ -75,7 +131,8 @@ static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
             break;
         }
         dealt++;
-        q->turn_key = ring_key(t->at);
+        budget--;
+        q->turn_key[level_of(ring_key(t->at))] = ring_key(t->at);
         if (first) {
             t->batch_next = NULL;
             if (b->batch_tail)
@@ -91,6 +148,7 @@ static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
     }
     if (dealt > 0)
         meter_add(&q->deliver_meter, now_ms, dealt);
+    q->dirty = false;
     line_wake(b, q);
 }
 
@@ -139,7 +197,7 @@ static void answer_over(struct broker *b)
     while (list) {
         struct taker *t = list;
         list = t->over_next;
-        if (t->queue->dirty && t->able && !b->starved) {
+        if (t->queue->dirty && t->state != TAKER_IDLE && !b->starved) {
             t->over_next = later;
             later = t;
             continue;

@@ -1,7 +1,8 @@
 /*
  * The contents of a message stand behind its header in this order:
  *
- *     struct extras | group | headers | padding to 8     only with MESSAGE_EXTRAS
+ *     struct message_links                               only with MESSAGE_LINKED
+ *     struct extras | group | dedup id | headers | padding to 8     only with MESSAGE_EXTRAS
  *     struct body *                                      with MESSAGE_SHARED
  *     the body's bytes                                   without
  *
@@ -22,11 +23,12 @@
 
 struct extras {
     uint32_t header_bytes;
-    uint16_t group_bytes;
+    uint8_t group_bytes;
+    uint8_t dedup_bytes;
     uint16_t reserved;
 };
 
-static_assert(sizeof(struct message) == 40, "the header of every message counts");
+static_assert(sizeof(struct message) == 48, "the header of every message counts");
 static_assert(sizeof(struct extras) == 8, "what follows stays aligned");
 
 /* memcpy() may not be called with NULL, not even for nothing. */
@@ -65,16 +67,16 @@ void body_unref(struct body *body)
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
-static inline size_t extras_size(size_t group_bytes, size_t header_bytes)
+static inline size_t extras_size(size_t group_bytes, size_t dedup_bytes, size_t header_bytes)
 {
-    return (sizeof(struct extras) + group_bytes + header_bytes + 7) & ~(size_t)7;
+    return (sizeof(struct extras) + group_bytes + dedup_bytes + header_bytes + 7) & ~(size_t)7;
 }
 
 static inline size_t publication_extras(const struct publication *p)
 {
-    if (p->group.bytes == 0 && p->headers.bytes == 0)
+    if (p->group.bytes == 0 && p->dedup_id.bytes == 0 && p->headers.bytes == 0)
         return 0;
-    return extras_size(p->group.bytes, p->headers.bytes);
+    return extras_size(p->group.bytes, p->dedup_id.bytes, p->headers.bytes);
 }
 
 static inline bool publication_shares(const struct publication *p)
@@ -82,18 +84,25 @@ static inline bool publication_shares(const struct publication *p)
     return p->shared != NULL || p->body.bytes >= MESSAGE_SHARE_BYTES;
 }
 
+static inline size_t links_size(const struct message *message)
+{
+    return message->flags & MESSAGE_LINKED ? sizeof(struct message_links) : 0;
+}
+
+/* The extras, or NULL. */
 static inline const struct extras *message_extras(const struct message *message)
 {
-    return (const struct extras *)(const void *)(message + 1);
+    if ((message->flags & MESSAGE_EXTRAS) == 0)
+        return NULL;
+    return (const struct extras *)(const void *)((const uint8_t *)(message + 1) + links_size(message));
 }
 
 /* Where the body, or the pointer to it, stands. */
 static inline size_t body_offset(const struct message *message)
 {
-    if ((message->flags & MESSAGE_EXTRAS) == 0)
-        return sizeof *message;
     const struct extras *extras = message_extras(message);
-    return sizeof *message + extras_size(extras->group_bytes, extras->header_bytes);
+    size_t bytes = sizeof *message + links_size(message);
+    return extras ? bytes + extras_size(extras->group_bytes, extras->dedup_bytes, extras->header_bytes) : bytes;
 }
 
 static inline const void *body_place(const struct message *message)
@@ -101,9 +110,9 @@ static inline const void *body_place(const struct message *message)
     return (const uint8_t *)message + body_offset(message);
 }
 
-size_t message_cost(const struct publication *p)
+size_t message_cost(const struct publication *p, bool linked)
 {
-    size_t bytes = sizeof(struct message) + publication_extras(p);
+    size_t bytes = sizeof(struct message) + publication_extras(p) + (linked ? sizeof(struct message_links) : 0);
     if (!publication_shares(p))
         return pool_size(bytes + p->body.bytes);
     size_t body = p->shared ? 0 : pool_size(sizeof(struct body) + p->body.bytes);
@@ -125,19 +134,23 @@ static struct body *share_body(struct pool *pool, const struct publication *p)
 
 static void extras_put(struct message *message, const struct publication *p)
 {
-    struct extras *extras = (struct extras *)(void *)(message + 1);
-    *extras = (struct extras){.header_bytes = (uint32_t)p->headers.bytes, .group_bytes = (uint16_t)p->group.bytes};
+    struct extras *extras = (struct extras *)(void *)((uint8_t *)(message + 1) + links_size(message));
+    *extras = (struct extras){.header_bytes = (uint32_t)p->headers.bytes,
+                              .group_bytes = (uint8_t)p->group.bytes,
+                              .dedup_bytes = (uint8_t)p->dedup_id.bytes};
     uint8_t *out = (uint8_t *)(extras + 1);
     copy(out, p->group.data, p->group.bytes);
-    copy(out + p->group.bytes, p->headers.data, p->headers.bytes);
+    copy(out + p->group.bytes, p->dedup_id.data, p->dedup_id.bytes);
+    copy(out + p->group.bytes + p->dedup_id.bytes, p->headers.data, p->headers.bytes);
 }
 
-struct message *message_new(struct pool *pool, const struct publication *p)
+struct message *message_new(struct pool *pool, const struct publication *p, bool linked)
 {
-    assert(p->body.bytes <= UINT32_MAX && p->group.bytes <= UINT16_MAX && p->headers.bytes <= UINT32_MAX);
+    assert(p->body.bytes <= UINT32_MAX && p->headers.bytes <= UINT32_MAX);
+    assert(p->group.bytes <= UINT8_MAX && p->dedup_id.bytes <= UINT8_MAX);
     size_t extras_bytes = publication_extras(p);
     bool shares = publication_shares(p);
-    size_t offset = sizeof(struct message) + extras_bytes;
+    size_t offset = sizeof(struct message) + extras_bytes + (linked ? sizeof(struct message_links) : 0);
     size_t bytes = offset + (shares ? sizeof(struct body *) : p->body.bytes);
     struct message *message = pool_take(pool, bytes);
     if (message == NULL)
@@ -153,8 +166,15 @@ struct message *message_new(struct pool *pool, const struct publication *p)
     } else {
         copy(place, p->body.data, p->body.bytes);
     }
-    *message = (struct message){.body_bytes = (uint32_t)p->body.bytes, .slot = MESSAGE_NO_SLOT};
-    message->flags = (extras_bytes > 0 ? MESSAGE_EXTRAS : 0u) | (shares ? MESSAGE_SHARED : 0u);
+    *message = (struct message){
+        .body_bytes = (uint32_t)p->body.bytes,
+        .slot = MESSAGE_NO_SLOT,
+        .priority = p->priority,
+        .flags = (uint8_t)((extras_bytes > 0 ? MESSAGE_EXTRAS : 0u) | (shares ? MESSAGE_SHARED : 0u) |
+                           (linked ? MESSAGE_LINKED : 0u)),
+    };
+    if (linked)
+        *message_links(message) = (struct message_links){NULL, NULL, NULL};
     if (extras_bytes > 0)
         extras_put(message, p);
     return message;
@@ -186,18 +206,62 @@ struct view message_body(const struct message *message)
 
 struct view message_group(const struct message *message)
 {
-    if ((message->flags & MESSAGE_EXTRAS) == 0)
-        return (struct view){NULL, 0};
     const struct extras *extras = message_extras(message);
-    return (struct view){extras + 1, extras->group_bytes};
+    return extras ? (struct view){extras + 1, extras->group_bytes} : (struct view){NULL, 0};
+}
+
+struct view message_dedup_id(const struct message *message)
+{
+    const struct extras *extras = message_extras(message);
+    if (!extras)
+        return (struct view){NULL, 0};
+    return (struct view){(const uint8_t *)(extras + 1) + extras->group_bytes, extras->dedup_bytes};
 }
 
 struct view message_headers(const struct message *message)
 {
-    if ((message->flags & MESSAGE_EXTRAS) == 0)
-        return (struct view){NULL, 0};
     const struct extras *extras = message_extras(message);
-    return (struct view){(const uint8_t *)(extras + 1) + extras->group_bytes, extras->header_bytes};
+    if (!extras)
+        return (struct view){NULL, 0};
+    const uint8_t *texts = (const uint8_t *)(extras + 1);
+    return (struct view){texts + extras->group_bytes + extras->dedup_bytes, extras->header_bytes};
+}
+
+void message_delivered(struct message *message, int64_t now_ms)
+{
+    uint64_t after_ms = (uint64_t)(now_ms - message->published_ms) + 1; /* 0: never */
+    message->attempts++;
+    message->last_low = (uint32_t)after_ms;
+    message->last_high = (uint8_t)(after_ms >> 32);
+    if (message->first_low == 0 && message->first_high == 0) {
+        message->first_low = message->last_low;
+        message->first_high = message->last_high;
+    }
+}
+
+void message_undelivered(struct message *message)
+{
+    if (--message->attempts == 0) {
+        message->first_low = message->last_low = 0;
+        message->first_high = message->last_high = 0;
+    }
+}
+
+/* The moment that is kept in 40 bits, or -1. */
+static int64_t moment(const struct message *message, uint32_t low, uint8_t high)
+{
+    int64_t after_ms = (int64_t)((uint64_t)high << 32 | low);
+    return after_ms > 0 ? message->published_ms + after_ms - 1 : -1;
+}
+
+int64_t message_first_ms(const struct message *message)
+{
+    return moment(message, message->first_low, message->first_high);
+}
+
+int64_t message_last_ms(const struct message *message)
+{
+    return moment(message, message->last_low, message->last_high);
 }
 
 /* ---- headers ----------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /*
  * message: one message in memory, header and contents in one allocation from the pool.
  *
- *     struct message | extras (group, headers), if it has any | body, or a pointer to a shared body
+ *     struct message | links, if it stands in a tree | extras (group, dedup id, headers), if any | body, or a pointer to one
  *
  * Bodies of MESSAGE_SHARE_BYTES and more lie apart, counted by reference: whoever streams one in from a socket or
  * sends it out holds a reference instead of a copy.
@@ -24,9 +24,12 @@
 enum message_state { MESSAGE_DELAYED, MESSAGE_READY, MESSAGE_INFLIGHT, MESSAGE_PARKED };
 
 enum message_flag {
-    MESSAGE_EXTRAS = 1, /* group or headers follow */
+    MESSAGE_EXTRAS = 1, /* group, dedup id or headers follow */
     MESSAGE_SHARED = 2, /* the body is a struct body */
     MESSAGE_TIMED = 4,  /* its expiry has a timer of its own; else the queue's sweep finds it */
+    MESSAGE_LINKED = 8, /* links follow: it has a priority, or lies in a fifo queue */
+    MESSAGE_HELD = 16,  /* delayed after a delivery: in a fifo queue it keeps its place and holds its group */
+    MESSAGE_TTL = 32,   /* its expiry is that of its ttl, not of retention */
 };
 
 #define MESSAGE_NO_SLOT UINT32_MAX
@@ -38,8 +41,22 @@ struct message {
     uint32_t body_bytes;
     uint32_t attempts; /* charged deliveries */
     uint32_t slot;     /* its slot (slots.h), or MESSAGE_NO_SLOT */
-    uint32_t flags;    /* enum message_flag */
+    uint8_t flags;     /* enum message_flag */
+    uint8_t priority;
+    uint8_t first_high, last_high; /* first and last delivery, ms after published_ms, 40 bits each: 34 years */
+    uint32_t first_low, last_low;
 };
+
+/* Of messages that are kept in order beside their ring (tree.h), and in a group (group.h). */
+struct message_links {
+    struct message *left, *right; /* in a tree; of the inflight messages of a group the previous and the next */
+    struct group *group;          /* NULL on standard queues, and once the message is gone for everybody */
+};
+
+static inline struct message_links *message_links(struct message *message)
+{
+    return (struct message_links *)(void *)(message + 1);
+}
 
 /* A body counted by reference. */
 struct body {
@@ -78,12 +95,14 @@ struct header {
 /* What a message is made of; views stay the caller's, except `shared`. */
 struct publication {
     struct view body;
-    struct body *shared; /* a body already lying in a struct body (then body views into it), or NULL; on success the
+    struct body *shared;  /* a body already lying in a struct body (then body views into it), or NULL; on success the
                             message takes a reference of its own */
-    struct view group;   /* empty: none */
-    struct view headers; /* encoded by header_put(); empty: none */
-    int64_t delay_ms;    /* -1: the queue's */
-    int64_t ttl_ms;      /* -1: the queue's */
+    struct view group;    /* empty: none */
+    struct view dedup_id; /* empty: none */
+    struct view headers;  /* encoded by header_put(); empty: none */
+    int64_t delay_ms;     /* -1: the queue's */
+    int64_t ttl_ms;       /* -1: the queue's */
+    uint8_t priority;     /* 0 .. 9 */
 };
 
 /* A body with one reference, not filled in; NULL when out of memory. */
@@ -92,20 +111,29 @@ struct body *body_ref(struct body *body);
 void body_unref(struct body *body);
 
 /* Bytes of pool that a message made of `p` will take; a body that is shared already takes no more. */
-size_t message_cost(const struct publication *p);
+size_t message_cost(const struct publication *p, bool linked);
 
 /*
- * A message with body, group and headers copied or referenced; no slot, everything else zero. NULL when out of memory.
+ * A message with body, group, dedup id and headers copied or referenced, and its priority; no slot, everything else zero.
+ * `linked`: with links, all NULL. NULL when out of memory.
  */
-struct message *message_new(struct pool *pool, const struct publication *p);
+struct message *message_new(struct pool *pool, const struct publication *p, bool linked);
 void message_free(struct pool *pool, struct message *message);
 
 struct view message_body(const struct message *message);
 struct view message_group(const struct message *message);
+struct view message_dedup_id(const struct message *message);
 struct view message_headers(const struct message *message);
 
 /* The shared body, borrowed, or NULL if the body lies in the message itself. */
 struct body *message_shared(const struct message *message);
+
+/* Monotonic times of the first and the last delivery, -1 if there was none. */
+int64_t message_first_ms(const struct message *message);
+int64_t message_last_ms(const struct message *message);
+/* Notes a delivery, which counts as an attempt; or that the last one never took place. */
+void message_delivered(struct message *message, int64_t now_ms);
+void message_undelivered(struct message *message);
 
 /* Bytes that header_put() will store for `h`. */
 size_t header_bytes(const struct header *h);

@@ -29,16 +29,109 @@ enum attribute attribute_find(const char *name, size_t bytes)
     return ATTRIBUTE_TOTAL;
 }
 
+static void *place(struct attributes *attributes, enum attribute a)
+{
+    return (char *)attributes + offsets[a];
+}
+
+static const void *view(const struct attributes *attributes, enum attribute a)
+{
+    return (const char *)attributes + offsets[a];
+}
+
 int64_t *attribute_value(struct attributes *attributes, enum attribute a)
 {
-    assert(a < ATTRIBUTE_TOTAL);
-    return (int64_t *)(void *)((char *)attributes + offsets[a]);
+    assert(a < ATTRIBUTE_TOTAL && attribute_is_scalar(rows[a].kind));
+    return place(attributes, a);
 }
 
 int64_t attribute_get(const struct attributes *attributes, enum attribute a)
 {
-    assert(a < ATTRIBUTE_TOTAL);
-    return *(const int64_t *)(const void *)((const char *)attributes + offsets[a]);
+    assert(a < ATTRIBUTE_TOTAL && attribute_is_scalar(rows[a].kind));
+    return *(const int64_t *)view(attributes, a);
+}
+
+static bool name_equal(const struct queue_name *x, const struct queue_name *y)
+{
+    return x->bytes == y->bytes && memcmp(x->text, y->text, x->bytes) == 0;
+}
+
+/* Numbers that were checked when they came in: none of them is NaN. */
+static bool backoff_equal(const struct backoff *x, const struct backoff *y)
+{
+    if (x->base_ms == 0 || y->base_ms == 0)
+        return x->base_ms == y->base_ms;
+    return x->base_ms == y->base_ms && x->cap_ms == y->cap_ms && !(x->factor < y->factor || x->factor > y->factor) &&
+           !(x->jitter < y->jitter || x->jitter > y->jitter);
+}
+
+/* Written so that NaN is out of range. */
+static bool backoff_valid(const struct backoff *f)
+{
+    if (f->base_ms == 0)
+        return true;
+    return f->base_ms >= 1 && f->base_ms <= LIMIT_TIME_MS && f->cap_ms >= 0 && f->cap_ms <= LIMIT_TIME_MS &&
+           f->factor >= 1 && f->factor <= BACKOFF_FACTOR_MAX && f->jitter >= 0 && f->jitter <= 1;
+}
+
+void attribute_copy(struct attributes *to, const struct attributes *from, enum attribute a)
+{
+    switch (rows[a].kind) {
+    case ATTRIBUTE_NAME:
+        *(struct queue_name *)place(to, a) = *(const struct queue_name *)view(from, a);
+        return;
+    case ATTRIBUTE_BACKOFF:
+        *(struct backoff *)place(to, a) = *(const struct backoff *)view(from, a);
+        return;
+    default:
+        *attribute_value(to, a) = attribute_get(from, a);
+    }
+}
+
+bool attribute_equal(const struct attributes *x, const struct attributes *y, enum attribute a)
+{
+    switch (rows[a].kind) {
+    case ATTRIBUTE_NAME:
+        return name_equal(view(x, a), view(y, a));
+    case ATTRIBUTE_BACKOFF:
+        return backoff_equal(view(x, a), view(y, a));
+    default:
+        return attribute_get(x, a) == attribute_get(y, a);
+    }
+}
+
+bool attribute_valid(const struct attributes *attributes, enum attribute a)
+{
+    const struct queue_name *name;
+    switch (rows[a].kind) {
+    case ATTRIBUTE_NAME:
+        name = view(attributes, a);
+        return name->bytes == 0 || queue_name_valid(name->text, name->bytes);
+    case ATTRIBUTE_BACKOFF:
+        return backoff_valid(view(attributes, a));
+    default:
+        return attribute_get(attributes, a) >= rows[a].min && attribute_get(attributes, a) <= rows[a].max;
+    }
+}
+
+int name_order(const char *x, size_t x_bytes, const char *y, size_t y_bytes)
+{
+    size_t shorter = x_bytes < y_bytes ? x_bytes : y_bytes;
+    int order = shorter > 0 ? memcmp(x, y, shorter) : 0;
+    return order != 0 ? order : (x_bytes > y_bytes) - (x_bytes < y_bytes);
+}
+
+bool queue_name_valid(const char *name, size_t bytes)
+{
+    if (bytes == 0 || bytes > LIMIT_NAME_BYTES)
+        return false;
+    for (size_t i = 0; i < bytes; i++) {
+        char c = name[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || !strchr("._-/:", c)))
+            return false;
+    }
+    return true;
 }
 
 /* The next of the words separated by |; NULL data at the end. */
@@ -74,8 +167,10 @@ struct view attribute_word(enum attribute a, int64_t value)
 
 void attributes_init(struct attributes *attributes)
 {
+    memset(attributes, 0, sizeof *attributes);
     for (unsigned a = 0; a < ATTRIBUTE_TOTAL; a++)
-        *attribute_value(attributes, (enum attribute)a) = rows[a].initial;
+        if (attribute_is_scalar(rows[a].kind))
+            *attribute_value(attributes, (enum attribute)a) = rows[a].initial;
 }
 
 /* Seconds that nobody counted in are empty. */

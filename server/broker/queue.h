@@ -4,12 +4,14 @@
  *
  * Invariants, at every moment:
  *     delayed + ready + inflight + parked = total                      (ring_total of its ring)
- *     published = acked + expired + purged + discarded + dropped + total
+ *     published + arrived = acked + expired + purged + discarded + dropped + dead_lettered + moved + total
  */
 #ifndef SERVER_BROKER_QUEUE_H
 #define SERVER_BROKER_QUEUE_H
 
+#include "protocol/attributes.h"
 #include "protocol/limits.h"
+#include "server/broker/group.h"
 #include "server/broker/message.h"
 #include "server/broker/ring.h"
 #include "server/broker/timers.h"
@@ -18,30 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What kind of value an attribute has. */
-enum attribute_kind { ATTRIBUTE_MS, ATTRIBUTE_COUNT, ATTRIBUTE_BYTES, ATTRIBUTE_CHOICE };
-
-#define HOUR_MS 3600000LL
-
-/*
- * Every attribute of a queue, once: X(field, kind, default, min, max, choices, help). Of a choice the value is its index in
- * `choices`, the words separated by |. `type` is the only one that queue.update can't change.
- */
-/* clang-format off */
-#define ATTRIBUTE_LIST(X)                                                                                                \
-  X(type, CHOICE, 0, 0, 0, "standard", "kind of queue")                                                                  \
-  X(visibility, MS, 30000, 1, LIMIT_TIME_MS, "", "time after which an unacked delivery goes back")                       \
-  X(max_hold, MS, 12 * HOUR_MS, 1, LIMIT_TIME_MS, "", "longest time that a delivery can be held by extending it")        \
-  X(delay, MS, 0, 0, LIMIT_TIME_MS, "", "delay of messages that name none")                                              \
-  X(retention, MS, 96 * HOUR_MS, 0, LIMIT_TIME_MS, "", "messages older than this are removed; 0 = never")                \
-  X(ttl, MS, 0, 0, LIMIT_TIME_MS, "", "life of messages that name none; 0 = no end")                                     \
-  X(max_attempts, COUNT, 0, 0, UINT32_MAX, "", "deliveries after which a message that comes back is parked; 0 = no end") \
-  X(max_messages, COUNT, 0, 0, INT64_C(1) << 52, "", "most messages in all states; 0 = no limit")                        \
-  X(max_bytes, BYTES, 0, 0, INT64_C(1) << 52, "", "most bytes of bodies in all states; 0 = no limit")                    \
-  X(overflow, CHOICE, 0, 0, 1, "reject|drop_oldest", "what a publish into a full queue does")                            \
-  X(max_message_bytes, BYTES, 0, 0, UINT32_MAX, "", "largest body; 0 = the server's max_message_bytes")
-/* clang-format on */
-
 enum attribute {
 #define X(field, kind, def, min, max, choices, help) ATTRIBUTE_##field,
     ATTRIBUTE_LIST(X)
@@ -49,10 +27,33 @@ enum attribute {
         ATTRIBUTE_TOTAL
 };
 
-enum overflow { OVERFLOW_REJECT, OVERFLOW_DROP_OLDEST };
+enum queue_type { QUEUE_STANDARD, QUEUE_FIFO };
+enum overflow { OVERFLOW_REJECT, OVERFLOW_DROP_OLDEST, OVERFLOW_DEAD_LETTER_OLDEST };
+enum dedup_scope { DEDUP_QUEUE, DEDUP_GROUP };
+
+struct queue_name {
+    uint8_t bytes; /* 0: nil */
+    char text[LIMIT_NAME_BYTES];
+};
+
+/* The delay before attempt n + 1: min(cap, base * factor^(n-1)), times a random number from (1 - jitter) to 1. */
+struct backoff {
+    int64_t base_ms; /* 0: nil */
+    int64_t cap_ms;  /* 0: none */
+    double factor;   /* 1 .. BACKOFF_FACTOR_MAX */
+    double jitter;   /* 0 .. 1 */
+};
+
+#define ATTRIBUTE_TYPE_MS      int64_t
+#define ATTRIBUTE_TYPE_COUNT   int64_t
+#define ATTRIBUTE_TYPE_BYTES   int64_t
+#define ATTRIBUTE_TYPE_CHOICE  int64_t
+#define ATTRIBUTE_TYPE_BOOL    int64_t
+#define ATTRIBUTE_TYPE_NAME    struct queue_name
+#define ATTRIBUTE_TYPE_BACKOFF struct backoff
 
 struct attributes {
-#define X(field, kind, def, min, max, choices, help) int64_t field;
+#define X(field, kind, def, min, max, choices, help) ATTRIBUTE_TYPE_##kind field;
     ATTRIBUTE_LIST(X)
 #undef X
 };
@@ -74,29 +75,48 @@ struct attribute_set {
 const struct attribute_row *attribute_row(enum attribute a);
 /* The attribute of that name, or ATTRIBUTE_TOTAL. */
 enum attribute attribute_find(const char *name, size_t bytes);
+/* A scalar's place and value; NAME and BACKOFF are read by their fields. */
 int64_t *attribute_value(struct attributes *attributes, enum attribute a);
 int64_t attribute_get(const struct attributes *attributes, enum attribute a);
+static inline bool attribute_is_scalar(enum attribute_kind kind)
+{
+    return kind != ATTRIBUTE_NAME && kind != ATTRIBUTE_BACKOFF;
+}
+/* One attribute, of whatever kind. */
+void attribute_copy(struct attributes *to, const struct attributes *from, enum attribute a);
+bool attribute_equal(const struct attributes *x, const struct attributes *y, enum attribute a);
+/* True if the value lies in its range. */
+bool attribute_valid(const struct attributes *attributes, enum attribute a);
+/* True for 1 to 255 bytes of A-Z a-z 0-9 . _ - / : */
+bool queue_name_valid(const char *name, size_t bytes);
+/* Byte order, a prefix before what it begins: < 0, 0 or > 0. */
+int name_order(const char *x, size_t x_bytes, const char *y, size_t y_bytes);
 /* The index of a word among a choice's words, or -1; and the word (not terminated) of an index. */
 int64_t attribute_choice(enum attribute a, const char *word, size_t bytes);
 struct view attribute_word(enum attribute a, int64_t value);
 void attributes_init(struct attributes *attributes);
 
 /* What has happened in a queue since it was created: X(field, help). Each also adds to the server's counter of that name. */
-#define QUEUE_COUNTER_LIST(X)                                                                    \
-    X(published, "messages stored")                                                              \
-    X(refused, "messages refused at publish")                                                    \
-    X(delivered, "deliveries, repeated ones included")                                           \
-    X(redelivered, "deliveries of messages that had been delivered before")                      \
-    X(acked, "messages acked")                                                                   \
-    X(nacked, "deliveries given back by nack or extend 0")                                       \
-    X(timed_out, "deliveries whose visibility ran out")                                          \
-    X(returned, "deliveries that went back because their consumer ended or nothing was written") \
-    X(expired, "messages removed by ttl or retention")                                           \
-    X(parks, "messages parked")                                                                  \
-    X(kicks, "messages kicked")                                                                  \
-    X(purged, "messages purged, or deleted with their queue")                                    \
-    X(discarded, "messages discarded by id")                                                     \
-    X(dropped, "messages dropped by overflow")
+#define QUEUE_COUNTER_LIST(X)                                                                     \
+    X(published, "messages stored")                                                               \
+    X(refused, "messages refused at publish")                                                     \
+    X(delivered, "deliveries, repeated ones included")                                            \
+    X(redelivered, "deliveries of messages that had been delivered before")                       \
+    X(acked, "messages acked")                                                                    \
+    X(nacked, "deliveries given back by nack or extend 0")                                        \
+    X(timed_out, "deliveries whose visibility ran out")                                           \
+    X(returned, "deliveries that went back because their consumer ended or nothing was written")  \
+    X(expired, "messages removed by ttl or retention")                                            \
+    X(parks, "messages parked")                                                                   \
+    X(kicks, "messages kicked")                                                                   \
+    X(purged, "messages purged, or deleted with their queue")                                     \
+    X(discarded, "messages discarded by id")                                                      \
+    X(dropped, "messages dropped by overflow")                                                    \
+    X(duplicates, "messages that were recognised as duplicates and not stored again")             \
+    X(dead_lettered, "messages that left for the dead-letter queue")                              \
+    X(dead_letter_failed, "dead messages parked because the dead-letter queue did not take them") \
+    X(moved, "messages that a move took to another queue")                                        \
+    X(arrived, "messages that came from another queue, dead or moved")
 
 struct queue_counters {
 #define X(field, help) uint64_t field;
@@ -116,15 +136,40 @@ void meter_add(struct meter *meter, int64_t now_ms, uint32_t events);
 /* Events per second over the last five full seconds. */
 double meter_rate(const struct meter *meter, int64_t now_ms);
 
+/* What a call under way means to do to a queue; valid while `call` is that of the broker (plan.c). */
+struct forecast {
+    uint64_t call;
+    uint64_t messages, bytes;  /* in the queue when everything planned so far is done */
+    uint64_t next_id;          /* of the next message planned */
+    struct ring_cursor oldest; /* the next message that must go if room is needed */
+    uint64_t departing;        /* id of the one that this is all about and that goes anyhow; 0: none */
+    unsigned oldest_state;     /* where it is looked for: MESSAGE_READY, then MESSAGE_DELAYED */
+    uint64_t oldest_from;      /* and from which id on */
+    uint32_t reserved;         /* keys reserved in the queue's ring from its next_id on */
+    struct queue *next;        /* list of the queues of the call */
+};
+
 struct queue {
     struct attributes attributes;
     struct ring *messages; /* by id; states are enum message_state */
-    struct ring takers;    /* consumers and waiters by place; states are enum taker_state */
+    struct message
+        *urgent[LIMIT_PRIORITIES]; /* trees of the ready messages by priority; 0 has none: the ring knows them */
+    uint32_t urgent_levels;        /* bit p: urgent[p] is not empty */
+    struct groups groups;          /* of a fifo queue (group.h) */
+    struct dedups *dedups;         /* ids seen within the window, or NULL (dedup.h) */
+    struct ring takers;            /* consumers and waiters by priority and place; states are enum taker_state */
     uint64_t next_place;
-    uint64_t turn_key; /* who was served last: the round goes on behind it */
+    uint64_t turn_key[LIMIT_PRIORITIES]; /* who was served last, by consumer priority: the round goes on behind it */
+    struct taker *active;                /* the only one who is served while a consumer asks for single_active */
+    uint32_t single_active_count;        /* consumers that ask for it */
+    bool exclusive;                      /* its one consumer wants to be alone */
+    struct publishing *held, *held_tail; /* publishes that wait for room */
+    struct forecast forecast;
     uint64_t next_id;
+    uint32_t updates;                  /* how often its attributes have been changed */
     uint64_t state_bytes[RING_STATES]; /* bodies, by state */
     uint64_t consumer_count, waiter_count;
+    uint32_t subscription_count;
     int64_t swept_ms;    /* expiry of the newest message that the sweep covers: theirs grow with their ids */
     uint64_t sweep_from; /* no ready message below this id is covered by the sweep */
     struct timer sweep;  /* armed for the expiry of the first ready message that it covers, or earlier */
@@ -132,7 +177,9 @@ struct queue {
     struct meter publish_meter, deliver_meter, ack_meter;
     int64_t created_ms;
     struct queue *dirty_next; /* list of queues that the next match looks at */
+    struct queue *lines_next; /* list of queues in which publishes wait */
     bool dirty;
+    bool roomy; /* something has left: the first of those may find room now */
     bool paused;
     uint8_t name_bytes;
     char name[LIMIT_NAME_BYTES + 1]; /* terminated */

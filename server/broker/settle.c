@@ -22,7 +22,7 @@ static struct slot *find(struct broker *b, uint32_t index, uint64_t receipt)
     return slot;
 }
 
-static void ack_one(struct broker *b, int64_t now_ms, struct slot *slot)
+void settle_ack(struct broker *b, int64_t now_ms, struct slot *slot)
 {
     struct queue *q = life_queue(slot->at);
     COUNT(b, q, acked, 1);
@@ -30,14 +30,17 @@ static void ack_one(struct broker *b, int64_t now_ms, struct slot *slot)
     life_gone(b, q, slot->at, MESSAGE_INFLIGHT);
 }
 
-/* Acks everything handed over before this delivery to the same consumer, or in the same receive. */
+/* Acks everything handed over before this delivery to the same consumer, or in the same receive, oldest first. */
 static uint32_t ack_before(struct broker *b, int64_t now_ms, struct slot *slot)
 {
-    uint32_t acked = 0;
-    while (slot->prev != SLOT_NONE) {
-        struct slot *before = slots_at(&b->slots, slot->prev);
+    uint32_t acked = 0, last = slot_index(slot), index = last;
+    while (slots_at(&b->slots, index)->prev != SLOT_NONE)
+        index = slots_at(&b->slots, index)->prev;
+    while (index != last) {
+        struct slot *before = slots_at(&b->slots, index);
+        index = before->next;
         if (life_queue(before->at) && ring_is(before->at, MESSAGE_INFLIGHT)) {
-            ack_one(b, now_ms, before);
+            settle_ack(b, now_ms, before);
             acked++;
         } else {
             life_release(b, before); /* purged, and not yet freed */
@@ -59,7 +62,7 @@ enum error_code broker_ack(struct broker *b, int64_t now_ms, const uint64_t *rec
             continue;
         if (multiple)
             *applied += ack_before(b, now_ms, slot);
-        ack_one(b, now_ms, slot);
+        settle_ack(b, now_ms, slot);
         ++*applied;
     }
     return ERR_NONE;
@@ -81,7 +84,7 @@ enum error_code broker_nack(struct broker *b, int64_t now_ms, const uint64_t *re
         struct queue *q = life_queue(slot->at);
         COUNT(b, q, nacked, 1);
         if (options->dead)
-            life_park(b, now_ms, q, slot->at, PARK_REJECTED, options->note);
+            life_dead(b, now_ms, q, slot->at, MESSAGE_INFLIGHT, PARK_REJECTED, options->note);
         else
             life_return(b, now_ms, slot, options->delay_ms, options->note);
         ++*applied;
@@ -126,7 +129,7 @@ enum error_code broker_park(struct broker *b, int64_t now_ms, const uint64_t *re
         struct slot *slot = find(b, i, receipts[i]);
         if (!slot)
             continue;
-        life_park(b, now_ms, life_queue(slot->at), slot->at, PARK_REQUESTED, note);
+        life_park(b, now_ms, life_queue(slot->at), slot->at, MESSAGE_INFLIGHT, PARK_REQUESTED, note);
         ++*applied;
     }
     return ERR_NONE;
@@ -138,7 +141,7 @@ void broker_unwritten(struct broker *b, int64_t now_ms, uint64_t receipt)
     if (!slot)
         return;
     struct queue *q = life_queue(slot->at);
-    life_message(slot->at)->attempts--;
+    message_undelivered(life_message(slot->at));
     COUNT(b, q, returned, 1);
     life_ready(b, now_ms, q, slot->at, MESSAGE_INFLIGHT);
 }
@@ -147,5 +150,5 @@ void broker_written(struct broker *b, int64_t now_ms, uint64_t receipt)
 {
     struct slot *slot = life_find(b, receipt);
     if (slot)
-        ack_one(b, now_ms, slot);
+        settle_ack(b, now_ms, slot);
 }

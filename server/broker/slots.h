@@ -34,7 +34,7 @@
 struct taker;
 
 /* Why a message is parked. */
-enum park_reason { PARK_NONE, PARK_REQUESTED, PARK_REJECTED, PARK_MAX_ATTEMPTS };
+enum park_reason { PARK_NONE, PARK_REQUESTED, PARK_REJECTED, PARK_MAX_ATTEMPTS, PARK_EXPIRED, PARK_OVERFLOW };
 
 struct note {
     uint32_t bytes;

@@ -115,6 +115,11 @@
   X(prefetch, COUNT, "100", 1, LIMIT_PREFETCH, RUNTIME,                                                                \
     "how many unacked messages a consumer may hold if it does not say",                                                \
     "Higher hides the round trip and is faster for quick work; lower spreads slow work evenly over the consumers.")    \
+  X(definitions, TEXT, "", 0, 1023, RESTART,                                                                           \
+    "a file of queues, topics and subscriptions that are to be there",                                                 \
+    "Empty means none. One command a line, as ringmq-cli export writes them: queue create, topic create and"           \
+    " topic subscribe. They are carried out before the first connection is accepted; if one can't be, the server"      \
+    " does not start and says which.")                                                                                 \
   X(log_level, LEVEL, "info", 0, LOG_LEVEL_COUNT - 1, RUNTIME,                                                         \
     "the least important lines to log: debug, info, warn or error",                                                    \
     "Lines go to stderr, bodies of messages never. debug writes a line for every connection and more: for a test,"     \

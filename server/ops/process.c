@@ -16,6 +16,9 @@
 
 #define RUN_CLOCK_BITS 9
 
+#define NS_PER_S  INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
 void process_init(void)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -67,16 +70,36 @@ void process_cpu_ms(uint64_t *user_ms, uint64_t *system_ms)
     *system_ms = milliseconds(usage.ru_stime);
 }
 
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+uint64_t process_random_number(void)
+{
+    uint64_t random = 0;
+
+    /* Without randomness the clock has to do. */
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random || random == 0)
+        random = (uint64_t)clock_ns(CLOCK_REALTIME);
+    return random;
+}
+
+int64_t process_wall_offset_ms(void)
+{
+    return (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC)) / NS_PER_MS;
+}
+
 uint32_t process_run_number(void)
 {
     const uint32_t clock_mask = (1u << RUN_CLOCK_BITS) - 1;
+    const uint32_t random = (uint32_t)process_random_number();
     struct timespec now;
-    uint32_t random = 0;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    /* Without randomness the clock has to do. */
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
-        random = (uint32_t)now.tv_nsec;
     const uint64_t tenths = (uint64_t)now.tv_sec * 10 + (uint64_t)now.tv_nsec / 100000000;
     return (random & ~clock_mask) | ((uint32_t)tenths & clock_mask);
 }

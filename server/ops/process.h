@@ -24,4 +24,10 @@ void process_cpu_ms(uint64_t *user_ms, uint64_t *system_ms);
  */
 uint32_t process_run_number(void);
 
+/* A random number that is never 0. */
+uint64_t process_random_number(void);
+
+/* What the wall clock is ahead of the monotonic clock at this moment. */
+int64_t process_wall_offset_ms(void);
+
 #endif

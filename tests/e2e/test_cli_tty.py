@@ -154,6 +154,16 @@ def test_tab_completes_an_option_of_the_command(shell):
     shell.expect("--lines ")
 
 
+def test_tab_completes_an_attribute_and_then_its_value(shell):
+    """No blank follows the equals sign; one follows the value."""
+    shell.child.send("queue create q over\t")
+    shell.expect("overflow=")
+    shell.child.send("rej\t")
+    shell.expect("overflow=reject ")
+    shell.child.send("\x03")
+    shell.expect(shell.prompt)
+
+
 def test_tab_completes_the_name_of_a_queue(shell, wire):
     """Where a command wants a queue, TAB asks the server for names."""
     assert wire.call("queue.create", "completed/orders") == {"created": True}

@@ -59,6 +59,52 @@ def test_names_of_queues(server, wire):
     assert complete(f"{to} ack ord") == []
 
 
+def test_names_of_topics(server, wire):
+    """Where a topic is wanted, as an argument or as the value of an option."""
+    wire.call("topic.create", "tidings")
+    to = f"-p {server.port}"
+    assert complete(f"{to} topic publish tid") == ["tidings"]
+    assert complete(f"{to} topic.subscribe tid") == ["tidings"]
+    assert complete(f"{to} commit --topic tid") == ["tidings"]
+    assert complete(f"{to} queue info tid") == []
+
+
+def test_attributes_and_their_values(server, wire):
+    """Each attribute once, with its equals sign; then what it can be."""
+    wire.call("queue.create", "dead-ones")
+    assert complete("queue create q vis") == ["visibility="]
+    assert complete("queue create q visibility=5s vis") == []
+    assert complete("queue.update q dead_letter_e") == ["dead_letter_expired="]
+    # What stands before the equals sign is on the line already.
+    assert complete("queue create q overflow=d") == ["dead_letter_oldest", "drop_oldest"]
+    assert complete("queue create q content_dedup=") == ["false", "true"]
+    assert complete(f"-p {server.port} queue create q dead_letter=dead-") == ["dead-ones"]
+    assert complete("queue create q visibility=") == []
+
+
+def test_values_of_options(server, wire):
+    """Words that an option can be worth, however it is written."""
+    assert complete("peek q --state ") == ["delayed", "inflight", "parked", "ready"]
+    assert complete("peek q --state=p") == ["parked"]
+    assert complete("consume q --ack m") == ["manual"]
+    wire.call("queue.create", "target-of-a-move")
+    assert complete(f"-p {server.port} move q --to target-of") == ["target-of-a-move"]
+
+
+def test_files_and_commands(folder):
+    """Where the shell wants a file, bash's own are offered."""
+    (folder / "one.defs").touch()
+    assert complete(f"import {folder}/one") == [f"{folder}/one.defs"]
+    assert complete(f"publish q --lines {folder}/one") == [f"{folder}/one.defs"]
+    assert "printf" in complete("consume q --exec prin")
+
+
+def test_a_command_that_begins_others():
+    """`move` is a command, and the beginning of move list."""
+    assert {"move", "move.list", "move.cancel"} <= set(complete("mov"))
+    assert {"list", "cancel"} <= set(complete("move "))
+
+
 def test_a_name_with_colons_is_completed_behind_the_last_one(server, wire):
     """Where bash begins to replace."""
     for name in ("x:y:z", "x:u"):
@@ -79,10 +125,7 @@ def test_what_a_server_says_is_not_executed(folder, said):
     mark = folder / "mark"
     fake = folder / "fake"
     name = said.replace("MARK", str(mark))
-    fake.write_text("#!/bin/sh\ncase $* in\n"
-                    "*help\\ publish) echo 'publish queue messages...' ;;\n"
-                    "help) printf '@messages\\n  publish  store\\n' ;;\n"
-                    f"*queue.list*) printf 'name\\t%s\\nname\\tgood\\n' '{name}' ;;\nesac\n")
+    fake.write_text(f"#!/bin/sh\ncase $* in\n*--complete*) printf '%s\\ngood\\n' '{name}' ;;\nesac\n")
     fake.chmod(0o755)
     assert complete("publish ", program=Path(fake)) == ["good"]
     assert not mark.exists()

@@ -62,7 +62,7 @@ def test_the_page_and_the_help_of_the_shell_name_the_same_options():
     assert short_options(page) == short_options(told)
 
 
-@pytest.mark.parametrize("command", ["publish", "consume"])
+@pytest.mark.parametrize("command", ["publish", "consume", "topic.publish", "topic.subscribe", "commit", "move"])
 def test_the_page_names_each_option_of_the_commands_that_it_explains(command):
     """`ringmq-cli help COMMAND` knows no option that the page leaves out."""
     told = long_options(printed("ringmq-cli", "help", command).splitlines()[0])

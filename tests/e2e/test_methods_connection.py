@@ -75,7 +75,7 @@ def test_help_for_an_unknown_method_is_not_found(wire):
 
 def test_an_unknown_method_is_answered_and_the_connection_goes_on(wire):
     """UNKNOWN_METHOD is an answer like any other."""
-    for method in ("publishh", "publis", "", "PING", "x" * 1000, "queue", "commit", "move", "topic.create", "deliver"):
+    for method in ("publishh", "publis", "", "PING", "x" * 1000, "queue", "commits", "moved", "topic.creates", "deliver"):
         assert refusal(wire.call, method)[0] == "UNKNOWN_METHOD"
     assert wire.call("ping") == "pong"
 
@@ -163,7 +163,7 @@ def test_every_unknown_option_is_a_bad_request_that_names_it(wire):
         positional, options = signature(row["args"])
         if options:
             params = [RIGHT[kind] for _, kind, _ in positional]
-            for key in ("wiat", "exclusive", "group_prefetch", ""):
+            for key in ("wiat", "exclusively", "group_prefetched", ""):
                 assert refusal(wire.call, row["name"], *params, {key: 1})[:2] == ("BAD_REQUEST", {"key": key}), row
             assert refusal(wire.call, row["name"], *params, {7: 1})[0] == "BAD_REQUEST"
             assert refusal(wire.call, row["name"], *params, "options")[0] == "BAD_REQUEST"

@@ -104,8 +104,8 @@ def test_visibility_of_a_consumer_runs_out(wire, queue):
     ({"visibility": 12 * 3600_000 + 1}, ("LIMIT", {"which": "max_hold"})),
     ({"ack": "never"}, ("BAD_REQUEST", {"key": "ack"})),
     ({"ack": ""}, ("BAD_REQUEST", {"key": "ack"})),
-    ({"priority": 1}, ("BAD_REQUEST", {"key": "priority"})),
-    ({"single_active": True}, ("BAD_REQUEST", {"key": "single_active"})),
+    ({"priority": 10}, ("BAD_REQUEST", {"key": "priority"})),
+    ({"single_active": 1}, ("BAD_REQUEST", {"key": "single_active"})),
 ])
 def test_options_out_of_their_range_are_refused(wire, queue, options, refused):
     """And there is no consumer then."""

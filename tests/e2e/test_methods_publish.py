@@ -117,8 +117,11 @@ def entries(wire, queue, messages, **options):
 
 @pytest.mark.parametrize("message, details", [
     (5, []), (None, []), (True, []), (1.5, []), ({}, []), ([], []), (["a", {}, 1], []), (["a", "b"], []), ([5, {}], []),
-    (["a", {"dedup_id": "x"}], [{"key": "dedup_id"}]),
-    (["a", {"priority": 5}], [{"key": "priority"}]),
+    (["a", {"dedup_id": ""}], [{"key": "dedup_id"}]),
+    (["a", {"dedup_id": b"x" * 129}], [{"key": "dedup_id"}]),
+    (["a", {"dedup_id": 5}], [{"key": "dedup_id"}]),
+    (["a", {"priority": 10}], [{"key": "priority"}]),
+    (["a", {"priority": "high"}], [{"key": "priority"}]),
     (["a", {"dealy": 5}], [{"key": "dealy"}]),
     (["a", {"delay": -1}], [{"key": "delay"}]),
     (["a", {"delay": "1s"}], [{"key": "delay"}]),

@@ -1,5 +1,7 @@
 """queue.*: creating, changing, deleting, emptying, looking at and pausing queues."""
 
+import math
+
 import pytest
 from wire import refusal, until
 
@@ -17,6 +19,17 @@ ATTRIBUTES = {  # a value that is not the default, and values that can't be
     "max_bytes": (2**52, [-1, 2**52 + 1]),
     "overflow": ("drop_oldest", ["drop", "", 1, None]),
     "max_message_bytes": (16 * 2**20 - 65_536, [-1, "1mb"]),
+    "backoff": ({"base": 5, "factor": 1.5, "cap": YEARS, "jitter": 0.25},
+                [5, {}, {"base": 0}, {"base": -1}, {"factor": 2}, {"base": YEARS + 1}, {"base": 5, "max": 9},
+                 {"base": 5, "factor": 0.99}, {"base": 5, "factor": 1001}, {"base": 5, "factor": "2"},
+                 {"base": 5, "factor": math.nan}, {"base": 5, "cap": YEARS + 1}, {"base": 5, "cap": None},
+                 {"base": 5, "jitter": -0.1}, {"base": 5, "jitter": 1.1}, {"base": 5, "jitter": math.nan}]),
+    "dedup_window": (0, [-1, "5m", YEARS + 1]),
+    "content_dedup": (True, [1, "true", None]),
+    "dedup_scope": ("group", ["message", 0, None]),
+    "sticky_groups": (True, [0, "yes", None]),
+    "group_prefetch": (1_000_000, [0, -1, 1_000_001]),
+    "durable": (False, [0, "no", None]),
 }
 
 
@@ -49,7 +62,7 @@ def test_every_attribute_has_a_type_and_a_range(wire, queue, attribute, value):
     assert wire.call("queue.info", queue) == before
 
 
-@pytest.mark.parametrize("attributes", [{"visiblity": 5}, {"dead_letter": "q"}, {"dedup_window": 5}, {"": 1}])
+@pytest.mark.parametrize("attributes", [{"visiblity": 5}, {"deadletter": "q"}, {"": 1}])
 def test_an_unknown_attribute_is_a_bad_request(wire, queue, attributes):
     """Its name is the key."""
     (key,) = attributes
@@ -57,10 +70,13 @@ def test_an_unknown_attribute_is_a_bad_request(wire, queue, attributes):
     assert refusal(wire.call, "queue.update", queue, attributes)[:2] == ("BAD_REQUEST", {"key": key})
 
 
-def test_the_only_type_is_standard(wire, new_queue):
-    """Another is BAD_REQUEST."""
-    assert wire.call("queue.info", new_queue(type="standard"))["type"] == "standard"
-    assert refusal(wire.call, "queue.create", "new", {"type": "fifo"})[:2] == ("BAD_REQUEST", {"key": "type"})
+def test_the_types_are_standard_and_fifo(wire, new_queue):
+    """Another is BAD_REQUEST; a queue that names none is standard."""
+    for kind in ("standard", "fifo"):
+        assert wire.call("queue.info", new_queue(type=kind))["type"] == kind
+    assert wire.call("queue.info", new_queue())["type"] == "standard"
+    for kind in ("stream", "", 1, None):
+        assert refusal(wire.call, "queue.create", "new", {"type": kind})[:2] == ("BAD_REQUEST", {"key": "type"})
 
 
 def test_create_with_other_attributes_is_queue_exists_with_the_differences(wire, new_queue):

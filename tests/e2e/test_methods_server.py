@@ -36,6 +36,23 @@ def test_info_tells_what_is_so(server, wire, queue):
     assert after["clients"]["bytes_in"] > before["clients"]["bytes_in"] + 100_000
 
 
+def test_info_counts_topics_and_subscriptions(start_server):
+    """Beside queues; nothing is moved and nothing held at first."""
+    server = start_server()
+    with server.connect() as wire:
+        for queue in "ab":
+            wire.call("queue.create", queue)
+        for topic in "xyz":
+            wire.call("topic.create", topic)
+            wire.call("topic.subscribe", topic, "a")
+        wire.call("topic.subscribe", "x", "b")
+        info = wire.call("server.info")
+        assert [info["queues"][name] for name in ("queues", "topics", "subscriptions", "moves")] == [2, 3, 4, 0]
+        assert info["clients"]["held_publishes"] == info["memory"]["held_bytes"] == 0
+        wire.call("queue.delete", "a")
+        assert wire.call("server.info", "queues")["queues"]["subscriptions"] == 1
+
+
 def test_stats_are_the_sums_of_the_queues_counters(start_server):
     """Also of queues that are deleted."""
     server = start_server()

@@ -29,7 +29,7 @@ static uint32_t choose(void *user, uint32_t n)
 
 static char *tell(const struct step *steps, size_t count)
 {
-    static char story[MAX_STEPS * 512];
+    static char story[MAX_STEPS * STEP_LINE];
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += step_print(&steps[i], story + bytes, sizeof story - bytes);
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         count = MAX_STEPS;
     steps_invent(steps, count, choose, &source);
     steps_end_turns(steps, count);
-    char *expected = model_run(steps, count), *got = tell(steps, count);
+    char *expected = model_run(steps, &count), *got = tell(steps, count);
     if (strcmp(expected, got) != 0) {
         fprintf(stderr, "The model:\n%s\nThe broker:\n%s\n", expected, got);
         abort();

@@ -1,133 +1,19 @@
-/* Steps of a story: random ones, and their text. */
+/*
+ * Random steps. Few queues, few groups, few dedup ids and small limits, so that things get into each other's way: q0 and q1 are
+ * standard queues and q2 and q3 fifo queues at first, each with the other of its kind as a likely dead-letter queue.
+ */
 #include "tests/model/model.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-struct text {
-    char *out;
-    size_t bytes, room;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(t->out + t->bytes, t->room - t->bytes, format, args);
-    va_end(args);
-    t->bytes += n > 0 ? (size_t)n : 0;
-}
-
-static void put_attributes(struct text *t, const struct step_attributes *a)
-{
-#define PUT(name)     \
-    if (a->name >= 0) \
-        put(t, " " #name "=%" PRId64, a->name);
-    PUT(visibility)
-    PUT(delay)
-    PUT(retention)
-    PUT(ttl)
-    PUT(max_attempts)
-    PUT(max_messages)
-    PUT(max_bytes)
-#undef PUT
-    if (a->overflow >= 0)
-        put(t, " overflow=%s", a->overflow ? "drop_oldest" : "reject");
-}
-
-static void put_refs(struct text *t, const struct step *s)
-{
-    for (int i = 0; i < s->ref_count; i++) {
-        put(t, " %" PRIu64, s->refs[i].id);
-        if (s->refs[i].attempt)
-            put(t, "#%u", s->refs[i].attempt);
-    }
-}
-
-static void put_messages(struct text *t, const struct step *s)
-{
-    for (int i = 0; i < s->message_count; i++) {
-        put(t, " %c,size=%u", s->messages[i].body, s->messages[i].bytes);
-        if (s->messages[i].delay >= 0)
-            put(t, ",delay=%" PRId64, s->messages[i].delay);
-        if (s->messages[i].ttl >= 0)
-            put(t, ",ttl=%" PRId64, s->messages[i].ttl);
-    }
-}
-
-static const char *const verbs[STEP_OPS] = {
-    "create",  "update", "delete", "purge",   "pause",   "resume", "info",    "counters",  "publish",
-    "consume", "credit", "cancel", "receive", "ack",     "nack",   "extend",  "park",      "kick",
-    "discard", "peek",   "close",  "full",    "drained", "at",     "written", "unwritten",
-};
-
-static const char *const states[] = {"delayed", "ready", "inflight", "parked"};
-
-static bool of_peer(enum step_op op)
-{
-    return op == STEP_CONSUME || op == STEP_CREDIT || op == STEP_CANCEL || op == STEP_RECEIVE || op == STEP_CLOSE ||
-           op == STEP_FULL || op == STEP_DRAINED;
-}
-
-static bool of_queue(enum step_op op)
-{
-    return op != STEP_AT && op != STEP_CREDIT && op != STEP_CANCEL && op != STEP_CLOSE && op != STEP_FULL &&
-           op != STEP_DRAINED;
-}
-
-size_t step_print(const struct step *s, char *out, size_t room)
-{
-    struct text t = {out, 0, room};
-    put(&t, "%c ", s->together ? '+' : '>');
-    if (of_peer(s->op))
-        put(&t, "%c ", s->peer);
-    put(&t, "%s", verbs[s->op]);
-    if (of_queue(s->op))
-        put(&t, " q%d", s->queue);
-    if (s->op == STEP_CREATE || s->op == STEP_UPDATE)
-        put_attributes(&t, &s->attributes);
-    if (s->op == STEP_PURGE && s->number >= 0)
-        put(&t, " %s", states[s->number]);
-    if (s->op == STEP_PUBLISH)
-        put(&t, "%s", s->flag ? " atomic" : "");
-    if (s->op == STEP_CREDIT || s->op == STEP_CANCEL)
-        put(&t, " %" PRIu64, s->consumer);
-    if (s->op == STEP_CREDIT || s->op == STEP_EXTEND || s->op == STEP_AT || s->op == STEP_KICK)
-        put(&t, " %" PRId64, s->number);
-    if (s->op == STEP_CONSUME)
-        put(&t, " prefetch=%u%s", s->max, s->flag ? " auto" : "");
-    if (s->op == STEP_CONSUME && s->second >= 0)
-        put(&t, " visibility=%" PRId64, s->second);
-    if (s->op == STEP_RECEIVE)
-        put(&t, " max=%u wait=%" PRId64, s->max, s->second);
-    if (s->op == STEP_ACK)
-        put(&t, "%s", s->flag ? " multiple" : "");
-    if (s->op == STEP_NACK)
-        put(&t, "%s", s->flag ? " dead note=n" : "");
-    if (s->op == STEP_NACK && s->number >= 0)
-        put(&t, " delay=%" PRId64, s->number);
-    if (s->op == STEP_PEEK)
-        put(&t, " from=%" PRId64 " max=%" PRId64, s->number, s->second);
-    if (s->op == STEP_DISCARD) {
-        for (int i = 0; i < s->ref_count; i++)
-            put(&t, "%s%" PRIu64, i ? "," : " ids=", s->refs[i].id);
-    } else {
-        put_refs(&t, s);
-    }
-    put_messages(&t, s);
-    put(&t, "\n");
-    return t.bytes;
-}
-
-/* ---- invention --------------------------------------------------------------------------------------------------- */
 
 struct chooser {
     uint32_t (*choose)(void *user, uint32_t n);
     void *user;
     int64_t now_ms;
-    uint64_t next_id; /* a guess at the ids in use, so that many steps hit something */
+    uint64_t next_id[MODEL_QUEUES]; /* a guess at the ids in use, so that many steps hit something */
+    uint64_t next_move;
+    uint32_t profile; /* what the story is mostly about */
+    int focus;        /* and in which queue */
 };
 
 static uint32_t pick(struct chooser *c, uint32_t n)
@@ -146,22 +32,60 @@ static int64_t time_or(struct chooser *c, uint32_t often, int64_t otherwise)
     return one_in(c, often) ? times[pick(c, sizeof times / sizeof *times)] : otherwise;
 }
 
-static void invent_attributes(struct chooser *c, struct step_attributes *a)
+/* Ends of lives fall on other milliseconds than everything else: what comes first within one is not their subject. */
+static int64_t life_or(struct chooser *c, uint32_t often, int64_t otherwise)
 {
-    *a = (struct step_attributes){-1, -1, -1, -1, -1, -1, -1, -1};
+    static const int64_t times[] = {0, 103, 513, 1023, 5003, 20033};
+    return one_in(c, often) ? times[pick(c, sizeof times / sizeof *times)] : otherwise;
+}
+
+static int64_t keep_or(struct chooser *c, uint32_t often, int64_t otherwise)
+{
+    static const int64_t times[] = {0, 219, 1039, 5029, 20069};
+    return one_in(c, often) ? times[pick(c, sizeof times / sizeof *times)] : otherwise;
+}
+
+static void no_attributes(struct step_attributes *a)
+{
+#define X(name) a->name = -1;
+    STEP_ATTRIBUTES(X)
+#undef X
+    a->dead_letter = a->backoff = -1;
+}
+
+static void invent_attributes(struct chooser *c, struct step_attributes *a, int queue)
+{
+    no_attributes(a);
     if (one_in(c, 2))
         a->visibility = 100 + time_or(c, 1, 0);
-    a->delay = time_or(c, 6, -1);
-    a->retention = time_or(c, 4, -1);
-    a->ttl = time_or(c, 4, -1);
-    if (one_in(c, 3))
+    if (one_in(c, 8))
+        a->max_hold = 400 + time_or(c, 1, 0);
+    a->delay = time_or(c, 8, -1);
+    a->retention = keep_or(c, 4, -1);
+    a->ttl = life_or(c, 5, -1);
+    a->ttl += a->ttl > 0 ? 4 : 0;
+    if (one_in(c, 2))
         a->max_attempts = pick(c, 4);
-    if (one_in(c, 4))
+    if (one_in(c, 3))
         a->max_messages = pick(c, 8);
     if (one_in(c, 6))
         a->max_bytes = pick(c, 200);
+    if (one_in(c, 2))
+        a->overflow = pick(c, 3);
+    if (one_in(c, 2))
+        a->dead_letter = one_in(c, 6) ? -2 : one_in(c, 4) ? (int)pick(c, MODEL_QUEUES) : queue ^ 1;
+    if (one_in(c, 4))
+        a->dead_letter_expired = pick(c, 2);
     if (one_in(c, 3))
-        a->overflow = pick(c, 2);
+        a->backoff = (int)pick(c, STEP_BACKOFFS);
+    if (one_in(c, 3))
+        a->dedup_window = time_or(c, 1, 0);
+    if (one_in(c, 8))
+        a->content_dedup = pick(c, 2);
+    if (one_in(c, 3))
+        a->sticky_groups = pick(c, 2);
+    if (one_in(c, 3))
+        a->group_prefetch = 1 + pick(c, 3);
 }
 
 static void invent_refs(struct chooser *c, struct step *s)
@@ -169,21 +93,56 @@ static void invent_refs(struct chooser *c, struct step *s)
     s->ref_count = 1 + (int)pick(c, STEP_REFS);
     for (int i = 0; i < s->ref_count; i++) {
         uint64_t back = pick(c, 12);
-        s->refs[i].id = c->next_id > back ? c->next_id - back : 1;
+        s->refs[i].id = c->next_id[s->queue] > back ? c->next_id[s->queue] - back : 1;
         s->refs[i].attempt = one_in(c, 4) ? pick(c, 4) : 0;
     }
 }
 
-static void invent_messages(struct chooser *c, struct step *s)
+static void invent_message(struct chooser *c, struct step_message *m, bool fifo)
+{
+    *m = (struct step_message){.body = (char)('a' + pick(c, 26)), .bytes = 1 + pick(c, 60)};
+    m->delay = time_or(c, 6, -1);
+    m->ttl = life_or(c, 6, -1);
+    if (fifo ? !one_in(c, 20) : one_in(c, 5))
+        m->group = (char)('g' + pick(c, 3));
+    if (one_in(c, 3))
+        m->dedup = (char)('1' + pick(c, 4));
+    if (one_in(c, 4))
+        m->header = (char)('a' + pick(c, 3));
+    if (one_in(c, fifo ? 30 : 3))
+        m->priority = (uint8_t)pick(c, 10);
+    m->wrong = one_in(c, 40);
+}
+
+static void invent_messages(struct chooser *c, struct step *s, bool fifo)
 {
     s->message_count = 1 + (int)pick(c, STEP_MESSAGES);
-    for (int i = 0; i < s->message_count; i++) {
-        s->messages[i].body = (char)('a' + pick(c, 26));
-        s->messages[i].bytes = 1 + pick(c, 60);
-        s->messages[i].delay = time_or(c, 5, -1);
-        s->messages[i].ttl = time_or(c, 5, -1);
+    for (int i = 0; i < s->message_count; i++)
+        invent_message(c, &s->messages[i], fifo);
+}
+
+static void invent_commit(struct chooser *c, struct step *s)
+{
+    int left = STEP_MESSAGES, topics = (int)pick(c, 2);
+    if (!one_in(c, 3))
+        invent_refs(c, s);
+    s->part_count = (int)pick(c, STEP_PARTS + 1);
+    if (s->part_count == 0 && s->ref_count == 0)
+        s->part_count = 1;
+    for (int i = 0; i < s->part_count; i++) {
+        struct step_part *part = &s->parts[i];
+        part->topic = i >= s->part_count - topics;
+        part->target = (int)pick(c, part->topic ? MODEL_TOPICS : MODEL_QUEUES);
+        part->key = (int)pick(c, STEP_KEYS);
+        part->count = 1 + (int)pick(c, 2);
+        if (part->count > left - (s->part_count - i - 1))
+            part->count = 1;
+        for (int n = 0; n < part->count; n++)
+            invent_message(c, &s->messages[s->message_count++], part->topic || part->target >= 2);
+        left -= part->count;
+        if (!part->topic)
+            c->next_id[part->target] += (uint64_t)part->count;
     }
-    c->next_id += (uint64_t)s->message_count;
 }
 
 static enum step_op invent_op(struct chooser *c)
@@ -192,12 +151,16 @@ static enum step_op invent_op(struct chooser *c)
         enum step_op op;
         uint32_t weight;
     } weights[] = {
-        {STEP_PUBLISH, 20},  {STEP_RECEIVE, 14}, {STEP_CONSUME, 5}, {STEP_ACK, 12},     {STEP_NACK, 8},
-        {STEP_AT, 14},       {STEP_EXTEND, 4},   {STEP_PARK, 3},    {STEP_KICK, 3},     {STEP_DISCARD, 2},
-        {STEP_PEEK, 3},      {STEP_INFO, 6},     {STEP_CREDIT, 3},  {STEP_CANCEL, 2},   {STEP_CLOSE, 2},
-        {STEP_FULL, 2},      {STEP_DRAINED, 3},  {STEP_PAUSE, 1},   {STEP_RESUME, 2},   {STEP_PURGE, 1},
-        {STEP_UPDATE, 2},    {STEP_CREATE, 2},   {STEP_DELETE, 1},  {STEP_COUNTERS, 1}, {STEP_WRITTEN, 3},
-        {STEP_UNWRITTEN, 2},
+        {STEP_PUBLISH, 22},     {STEP_RECEIVE, 14},  {STEP_CONSUME, 6},     {STEP_ACK, 12},
+        {STEP_NACK, 9},         {STEP_AT, 14},       {STEP_EXTEND, 3},      {STEP_PARK, 3},
+        {STEP_KICK, 3},         {STEP_DISCARD, 2},   {STEP_PEEK, 3},        {STEP_INFO, 2},
+        {STEP_CREDIT, 3},       {STEP_CANCEL, 3},    {STEP_CLOSE, 3},       {STEP_FULL, 2},
+        {STEP_DRAINED, 3},      {STEP_PAUSE, 1},     {STEP_RESUME, 2},      {STEP_PURGE, 1},
+        {STEP_UPDATE, 3},       {STEP_CREATE, 4},    {STEP_DELETE, 1},      {STEP_COUNTERS, 1},
+        {STEP_WRITTEN, 3},      {STEP_UNWRITTEN, 2}, {STEP_STATE, 8},       {STEP_TOPIC_CREATE, 1},
+        {STEP_TOPIC_DELETE, 1}, {STEP_SUBSCRIBE, 4}, {STEP_UNSUBSCRIBE, 1}, {STEP_PUBLISH_TOPIC, 5},
+        {STEP_COMMIT, 8},       {STEP_MOVE, 3},      {STEP_MOVES, 1},       {STEP_MOVE_CANCEL, 1},
+        {STEP_TOPIC_INFO, 1},
     };
     uint32_t sum = 0;
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
@@ -209,31 +172,80 @@ static enum step_op invent_op(struct chooser *c)
     return weights[i].op;
 }
 
-static void invent(struct chooser *c, struct step *s)
+/* Every third step of a story about something has to do with it. */
+static enum step_op invent_op_of_story(struct chooser *c)
 {
-    memset(s, 0, sizeof *s);
-    s->op = invent_op(c);
-    s->peer = (char)('A' + pick(c, 4));
-    s->queue = (int)pick(c, 8) < 6 ? 0 : (int)pick(c, MODEL_QUEUES);
-    s->together = one_in(c, 4);
-    s->consumer = 1 + pick(c, 3);
+    static const enum step_op favourites[][5] = {
+        {STEP_PUBLISH_TOPIC, STEP_PUBLISH_TOPIC, STEP_SUBSCRIBE, STEP_COMMIT, STEP_ACK},
+        {STEP_CONSUME, STEP_CANCEL, STEP_CLOSE, STEP_CREDIT, STEP_NACK},
+        {STEP_MOVE, STEP_MOVE, STEP_NACK, STEP_UPDATE, STEP_AT},
+        {STEP_PUBLISH, STEP_PUBLISH, STEP_ACK, STEP_RECEIVE, STEP_AT},
+    };
+    if (c->profile < sizeof favourites / sizeof *favourites && one_in(c, 3))
+        return favourites[c->profile][pick(c, 5)];
+    return invent_op(c);
+}
+
+static void invent_consume(struct chooser *c, struct step *s)
+{
+    s->max = pick(c, 5);
+    s->flag = one_in(c, 6);
+    s->second = one_in(c, 4) ? 100 + time_or(c, 1, 0) : -1;
+    s->exclusive = one_in(c, 15);
+    s->single = one_in(c, 8);
+    if (one_in(c, 3))
+        s->priority = pick(c, 3);
+    if (one_in(c, 3))
+        s->group_prefetch = 1 + pick(c, 3);
+}
+
+/* Steps of topics and moves, and those that store messages. */
+static bool invent_new(struct chooser *c, struct step *s)
+{
+    switch (s->op) {
+    case STEP_PUBLISH:
+        s->flag = one_in(c, 5);
+        s->number = s->peer ? time_or(c, 1, 0) : 0;
+        invent_messages(c, s, s->queue >= 2);
+        c->next_id[s->queue] += (uint64_t)s->message_count;
+        return true;
+    case STEP_PUBLISH_TOPIC:
+        s->flag = one_in(c, 4);
+        s->number = s->peer ? time_or(c, 1, 0) : 0;
+        invent_messages(c, s, !one_in(c, 3));
+        return true;
+    case STEP_COMMIT:
+        invent_commit(c, s);
+        return true;
+    case STEP_MOVE:
+        s->to = one_in(c, 3) ? -1 : one_in(c, 4) ? (int)pick(c, MODEL_QUEUES) : s->queue ^ 1;
+        s->number = one_in(c, 2) ? 1 + pick(c, 20) : 0;
+        s->second = one_in(c, 3) ? 1 + pick(c, 3) : 0;
+        c->next_move++;
+        return true;
+    case STEP_MOVE_CANCEL:
+        s->number = 1 + (int64_t)pick(c, (uint32_t)c->next_move + 1);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void invent_arguments(struct chooser *c, struct step *s)
+{
     switch (s->op) {
     case STEP_CREATE:
     case STEP_UPDATE:
-        invent_attributes(c, &s->attributes);
+        invent_attributes(c, &s->attributes, s->queue);
+        if (s->op == STEP_CREATE && !one_in(c, 3))
+            s->attributes.type = one_in(c, 8) ? pick(c, 2) : s->queue >= 2;
         break;
     case STEP_PURGE:
         s->number = (int64_t)pick(c, 5) - 1;
         s->together = false; /* credit for what is purged comes back with the turn */
         break;
-    case STEP_PUBLISH:
-        s->flag = one_in(c, 6);
-        invent_messages(c, s);
-        break;
     case STEP_CONSUME:
-        s->max = pick(c, 5);
-        s->flag = one_in(c, 5);
-        s->second = one_in(c, 4) ? 100 + time_or(c, 1, 0) : -1;
+        invent_consume(c, s);
         break;
     case STEP_CREDIT:
         s->number = pick(c, 6);
@@ -247,7 +259,8 @@ static void invent(struct chooser *c, struct step *s)
         invent_refs(c, s);
         break;
     case STEP_NACK:
-        s->flag = one_in(c, 5);
+        s->flag = one_in(c, 4);
+        s->note = s->flag || one_in(c, 4);
         s->number = s->flag ? -1 : time_or(c, 2, -1);
         invent_refs(c, s);
         break;
@@ -277,21 +290,62 @@ static void invent(struct chooser *c, struct step *s)
     }
 }
 
+static bool of_peer(enum step_op op)
+{
+    return op == STEP_CONSUME || op == STEP_CREDIT || op == STEP_CANCEL || op == STEP_RECEIVE || op == STEP_CLOSE ||
+           op == STEP_FULL || op == STEP_DRAINED;
+}
+
+static void invent(struct chooser *c, struct step *s)
+{
+    memset(s, 0, sizeof *s);
+    s->op = invent_op_of_story(c);
+    if (of_peer(s->op) || ((s->op == STEP_PUBLISH || s->op == STEP_PUBLISH_TOPIC) && one_in(c, 3)))
+        s->peer = (char)('A' + pick(c, 4));
+    s->queue = one_in(c, 3) ? (int)pick(c, MODEL_QUEUES) : c->focus;
+    s->topic = (int)pick(c, MODEL_TOPICS);
+    s->key = (int)pick(c, STEP_KEYS);
+    s->pattern = (int)pick(c, STEP_PATTERNS);
+    s->filter = (int)pick(c, STEP_FILTERS);
+    s->together = one_in(c, 4);
+    s->consumer = 1 + pick(c, 3);
+    if (!invent_new(c, s))
+        invent_arguments(c, s);
+}
+
 void steps_invent(struct step *steps, size_t count, uint32_t (*choose)(void *user, uint32_t n), void *user)
 {
-    struct chooser c = {choose, user, 0, 0};
+    struct chooser c = {.choose = choose, .user = user};
     size_t n = 0;
+    c.profile = pick(&c, 6);
+    c.focus = one_in(&c, 3) ? (int)pick(&c, MODEL_QUEUES) : 2;
     for (int q = 0; q < MODEL_QUEUES && n < count; q++, n++) {
         steps[n] = (struct step){.op = STEP_CREATE, .queue = q};
-        invent_attributes(&c, &steps[n].attributes);
+        no_attributes(&steps[n].attributes);
+        steps[n].attributes.type = q >= 2;
+        steps[n].attributes.dedup_scope = pick(&c, 2);
     }
-    for (; n + 2 * MODEL_QUEUES < count; n++)
+    for (int q = 0; q < MODEL_QUEUES && n < count; q++, n++) {
+        steps[n] = (struct step){.op = STEP_UPDATE, .queue = q};
+        invent_attributes(&c, &steps[n].attributes, q);
+        if (c.profile == 0)
+            steps[n].attributes.max_messages = 1 + pick(&c, 4);
+    }
+    for (int t = 0; t < MODEL_TOPICS && n < count; t++)
+        steps[n++] = (struct step){.op = STEP_TOPIC_CREATE, .topic = t};
+    for (int q = 0; q < MODEL_QUEUES && n < count && c.profile == 0; q++, n++)
+        steps[n] = (struct step){.op = STEP_SUBSCRIBE, .queue = q};
+    for (; n + 2 * MODEL_QUEUES + 2 < count; n++)
         invent(&c, &steps[n]);
     for (int q = 0; q < MODEL_QUEUES && n < count; q++) {
         steps[n++] = (struct step){.op = STEP_PEEK, .queue = q, .second = 40};
         if (n < count)
             steps[n++] = (struct step){.op = STEP_COUNTERS, .queue = q};
     }
+    if (n < count)
+        steps[n++] = (struct step){.op = STEP_STATE};
+    if (n < count)
+        steps[n] = (struct step){.op = STEP_MOVES};
 }
 
 void steps_end_turns(struct step *steps, size_t count)

@@ -28,7 +28,7 @@ static uint32_t choose(void *user, uint32_t n)
 
 static char *tell(const struct step *steps, size_t count)
 {
-    size_t room = count * 512 + 1, bytes = 0;
+    size_t room = count * STEP_LINE + 1, bytes = 0;
     char *story = malloc(room);
     assert_non_null(story);
     story[0] = '\0';
@@ -42,7 +42,7 @@ static char *tell(const struct step *steps, size_t count)
 static bool same(struct step *steps, size_t count)
 {
     steps_end_turns(steps, count);
-    char *expected = model_run(steps, count), *got = tell(steps, count);
+    char *expected = model_run(steps, &count), *got = tell(steps, count);
     bool equal = strcmp(expected, got) == 0;
     free(expected);
     free(got);
@@ -89,8 +89,8 @@ static void broker_and_model_tell_the_same_stories(void **state)
         if (same(steps, count))
             continue;
         size_t left = shrink(steps, count);
-        char *expected = model_run(steps, left), *got = tell(steps, left);
-        print_error("seed %ld, shrunk to %zu steps. The model:\n%s\nThe broker:\n%s\n", seed, left, expected, got);
+        char *expected = model_run(steps, &left), *got = tell(steps, left);
+        fprintf(stderr, "seed %ld, shrunk to %zu steps. The model:\n%s\nThe broker:\n%s\n", seed, left, expected, got);
         free(expected);
         free(got);
         free(steps);

@@ -13,22 +13,46 @@
  *     > at 1000
  *       A/1 gets 1:a#2
  *
- * After every step the story checks what must always hold: counts add up, nothing is counted twice, and at the end of the
- * story, with everything closed, no memory is left.
+ * A delivery is written id:body/group^priority#attempt, the last three where they are not the usual ones. The wall clock is
+ * 1,000,000 ms ahead of the story's time.
  *
- * Commands (Q a queue, P a peer: one capital letter, connected when first named; m a message as id or id#attempt, of the
- * queue named before it: `ack jobs 1 2#1`):
+ * After every step the story checks what must always hold (story_check.c): counts add up, nothing is counted twice, every
+ * group of a fifo queue is as its messages say; a command that was refused has left everything as it was (story_state.c);
+ * and at the end of the story, with everything closed, no memory is left.
+ *
+ * Commands (Q, R queues, T a topic, P a peer: one capital letter, connected when first named; m a message as id or id#attempt,
+ * of the queue named before it: `ack jobs 1 2#1`; message = body[,key=value]..):
  *     create Q k=v..  update Q k=v..  delete Q [if_empty] [if_unused]  purge Q [state]  pause Q  resume Q  info Q  list
- *     publish Q [atomic] body[,delay=n][,ttl=n][,group=g][,size=n] ..
- *     P consume Q prefetch=n [visibility=n] [auto]   P credit id n   P cancel id   P receive Q [max=n] [wait=n] [visibility=n]
+ *         attributes by their names; dead_letter=R or nil; backoff=base/factor/cap/jitter or nil
+ *     publish Q [atomic] message..   P publish Q [wait=n] [atomic] message..
+ *         keys of a message: delay ttl group dedup priority size=bytes h=header:value (more than once), wrong=1
+ *         (not well formed, as the door would say); a publish that waits for room is p1, p2, ...
+ *     topic create T   topic delete T   topic info T   topic subscribe T Q [pattern=p] [filter=f]
+ *     topic unsubscribe T Q [pattern=p]       f = header:value, header:prefix:text, header:exists:bool, header:anything-but:value
+ *     [P] publish_topic T key [mandatory] [wait=n] message..      the key "-" is the empty one
+ *     commit part | part ..     part = ack Q m..,  publish Q message..,  topic T key message..
+ *     P consume Q prefetch=n [visibility=n] [auto] [exclusive] [single] [priority=n] [group_prefetch=n]
+ *     P credit id n   P cancel id   P receive Q [max=n] [wait=n] [visibility=n]
  *     ack Q [multiple] m..   nack Q [delay=n] [dead] [note=w] m..   extend Q ms m..   park Q [note=w] m..
  *     kick Q n   kick Q ids=1,2   discard Q ids=1,2   peek Q [state=s] [from=n] [to=n] [max=n] [group=g]
+ *     move Q [to=R] [rate=n] [max=n]   moves   move_cancel id
  *     P close   P full   P drained   unwritten Q m..   written Q m..   at ms   drain   stop   stop_finish   limit name=n
+ *     counters Q   state (everything that lies and stands in queues)
  */
 #ifndef TESTS_SIM_STORY_H
 #define TESTS_SIM_STORY_H
 
+#include <stddef.h>
+
+struct story;
+
 /* Runs a story and returns its transcript (malloc'ed). What must always hold is asserted with cmocka. */
 char *story_run(const char *story);
+
+/* The same line by line: what has been said so far stays the story's; story_close() returns it (malloc'ed). */
+struct story *story_open(void);
+void story_tell(struct story *s, const char *line, size_t bytes);
+const char *story_said(const struct story *s);
+char *story_close(struct story *s);
 
 #endif

@@ -38,7 +38,7 @@ static void holds(void **state)
         fprintf(f, "## %s\n%s\n", t->name, transcript);
         fclose(f);
     } else if (strcmp(t->text, transcript) != 0) {
-        print_error("%s: the story went another way.\nexpected:\n%s\ngot:\n%s\n", t->file, t->text, transcript);
+        fprintf(stderr, "%s: the story went another way.\nexpected:\n%s\ngot:\n%s\n", t->file, t->text, transcript);
         free(transcript);
         fail();
     }

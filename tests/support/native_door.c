@@ -96,6 +96,8 @@ int door_setup(void **state)
     set_limits(f);
     const struct broker_limits limits = f->broker.limits;
     broker_init(&f->broker, &limits, f->now_ms, 5);
+    f->broker.random = 5;
+    f->broker.wall_offset_ms = WALL_OFFSET_MS;
     assert_true(native_init(&f->door, &f->broker, &f->options, &host));
     f->door.host.user = f;
     for (int client = 0; client < CLIENTS; client++)

@@ -19,6 +19,9 @@
 
 enum { A, B, C, CLIENTS };
 
+/* The wall clock's distance from the fixture's own. */
+#define WALL_OFFSET_MS INT64_C(1700000000000)
+
 struct client {
     struct session *session; /* NULL: not connected */
     struct buffer out;

@@ -113,6 +113,13 @@ static void consume_sends_its_options(void **state)
     assert_int_equal(ringmq_consume(f->conn, "q", &f->options, &consumer, 0), RINGMQ_OK);
     assert_string_equal(peer_hears_call(&f->peer),
                         "\"consume\", [\"q\", {\"prefetch\": 10, \"ack\": \"auto\", \"visibility\": 5000}]");
+    f->options = (struct ringmq_consume_options){
+        .deliver_cb = log_deliver_cb, .exclusive = true, .single_active = true, .priority = 9, .group_prefetch = 4};
+    peer_answers(&f->peer, "8");
+    assert_int_equal(ringmq_consume(f->conn, "q", &f->options, NULL, 0), RINGMQ_OK);
+    assert_string_equal(peer_hears_call(&f->peer), "\"consume\", [\"q\", {\"exclusive\": true, "
+                                                   "\"single_active\": true, \"priority\": 9, "
+                                                   "\"group_prefetch\": 4}]");
     f->options = (struct ringmq_consume_options){.deliver_cb = log_deliver_cb};
     peer_answers(&f->peer, "2");
     assert_int_equal(ringmq_consume(f->conn, "q", &f->options, NULL, 0), RINGMQ_OK);

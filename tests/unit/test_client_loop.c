@@ -202,7 +202,8 @@ static void worker_publish_batch(struct worker *worker, int batch)
         messages[i].body = bodies[i];
         messages[i].body_bytes = (size_t)bytes;
     }
-    assert_true(ringmq_send_publish(worker->conn, worker->queue, messages, BATCH, 0, worker_published_cb, worker) > 0);
+    assert_true(ringmq_send_publish(worker->conn, worker->queue, messages, BATCH, NULL, worker_published_cb, worker) >
+                0);
 }
 
 /* Everything is sent at once, before the connection is even there. */
@@ -463,7 +464,7 @@ static void blocking_calls_do_the_whole_life_of_a_message(void **state)
         {.body = "two", .body_bytes = 3},
     };
     struct ringmq_published published;
-    assert_int_equal(ringmq_publish(conn, "life", messages, 2, 0, &published, 0), RINGMQ_OK);
+    assert_int_equal(ringmq_publish(conn, "life", messages, 2, NULL, &published, 0), RINGMQ_OK);
     assert_int_equal(published.first_id, 1);
     assert_int_equal(published.count, 2);
 

@@ -181,6 +181,26 @@ static void say_large_delivery(struct teller *t)
     free(body);
 }
 
+/* Sends a commit of all kinds of parts. */
+static void send_commit(struct teller *t)
+{
+    const struct ringmq_message messages[] = {{.body = "a", .body_bytes = 1}, {.body = "b", .body_bytes = 1}};
+    const uint64_t receipts[] = {1, 2};
+    struct ringmq_transaction *transaction;
+    int64_t status;
+    LIBRARY(transaction = ringmq_transaction_new());
+    if (transaction == NULL)
+        return;
+    LIBRARY(ringmq_transaction_publish(transaction, "q", messages, 2));
+    LIBRARY(ringmq_transaction_topic(transaction, "t", "k", messages, 2));
+    LIBRARY(ringmq_transaction_ack(transaction, receipts, 2));
+    LIBRARY(status = ringmq_send_commit(t->conn, transaction, count_answer_cb, t));
+    assert_status(status);
+    LIBRARY(ringmq_transaction_free(transaction));
+    LIBRARY(status = ringmq_send_topic_publish(t->conn, "t", "k", messages, 2, NULL, count_answer_cb, t));
+    assert_status(status);
+}
+
 /* Sends one call of each kind. */
 static void send_calls(struct teller *t, const char *body)
 {
@@ -191,11 +211,12 @@ static void send_calls(struct teller *t, const char *body)
     LIBRARY(args = ringmq_args_new());
     if (args != NULL) {
         LIBRARY(ringmq_args_str(args, body, LARGE));
+        LIBRARY(ringmq_args_packed(args, "\x93\x01\x02\xa1x", 5));
         LIBRARY(status[0] = ringmq_notify(t->conn, "ping", args));
         assert_status(status[0]);
         LIBRARY(ringmq_args_free(args));
     }
-    LIBRARY(status[0] = ringmq_send_publish(t->conn, "q", messages, 2, 0, count_answer_cb, t));
+    LIBRARY(status[0] = ringmq_send_publish(t->conn, "q", messages, 2, NULL, count_answer_cb, t));
     LIBRARY(status[1] = ringmq_send_consume(t->conn, "q", &consume, NULL, count_answer_cb, t));
     LIBRARY(status[2] = ringmq_send(t->conn, "queue.list", NULL, NULL, NULL));
     LIBRARY(status[3] = ringmq_send_receive(t->conn, "q", NULL, NULL, NULL));
@@ -203,6 +224,7 @@ static void send_calls(struct teller *t, const char *body)
         assert_status(status[i]);
     if (status[3] > 0)
         LIBRARY(ringmq_forget(t->conn, status[3]));
+    send_commit(t);
 }
 
 static bool connect_and_converse(struct teller *t)
@@ -235,7 +257,7 @@ static void tell(struct teller *t, const char *body)
         return;
     const struct ringmq_message message = {.body = "lost", .body_bytes = 4};
     int64_t token;
-    LIBRARY(token = ringmq_send_publish(t->conn, "q", &message, 1, 0, count_answer_cb, t));
+    LIBRARY(token = ringmq_send_publish(t->conn, "q", &message, 1, NULL, count_answer_cb, t));
     assert_status(token);
     peer_hangs_up(&t->peer);
     while (ringmq_state(t->conn) != RINGMQ_CONNECTING && ringmq_state(t->conn) != RINGMQ_CLOSED) {

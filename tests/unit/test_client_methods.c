@@ -58,9 +58,10 @@ static void publish_sends_bodies_and_all_that_goes_with_them(void **state)
         {.body = "two", .body_bytes = 3, .headers = headers, .header_count = 8},
         {.body = "3", .body_bytes = 1, .group = "g", .has_delay = true, .has_ttl = true, .ttl_ms = 5000},
     };
+    const struct ringmq_publish_options atomic = {.atomic = true};
     struct ringmq_published result;
     peer_answers(&f->peer, "[11, 4]");
-    assert_int_equal(ringmq_publish(f->conn, "orders", messages, 4, RINGMQ_ATOMIC, &result, 0), RINGMQ_OK);
+    assert_int_equal(ringmq_publish(f->conn, "orders", messages, 4, &atomic, &result, 0), RINGMQ_OK);
     assert_string_equal(peer_hears_call(&f->peer),
                         "\"publish\", [\"orders\", [#\"one\", #\"\", [#\"two\", {\"headers\": {\"text\": \"t\", "
                         "\"nil\": nil, \"bool\": true, \"uint\": 18446744073709551615, \"int\": -40000, "
@@ -80,7 +81,7 @@ static void refused_messages_of_a_batch_are_told_by_index(void **state)
     struct ringmq_published result;
     peer_answers(&f->peer, "[7, 2, [[0, [\"TOO_LARGE\", \"too large\"]], "
                            "[2, [\"QUEUE_FULL\", \"full\", {\"retry\": true}]]]]");
-    assert_int_equal(ringmq_publish(f->conn, "q", messages, 4, 0, &result, 0), RINGMQ_OK);
+    assert_int_equal(ringmq_publish(f->conn, "q", messages, 4, NULL, &result, 0), RINGMQ_OK);
     assert_int_equal(result.count, 2);
     assert_int_equal(ringmq_published_id(&result, 0), 0);
     assert_int_equal(ringmq_published_id(&result, 1), 7);
@@ -100,7 +101,7 @@ static void refused_messages_of_a_batch_are_told_by_index(void **state)
     assert_false(ringmq_next_refusal(&it, &refusal));
 
     peer_answers(&f->peer, "[nil, 0, [[0, [\"TOO_LARGE\", \"too large\"]]]]");
-    assert_int_equal(ringmq_publish(f->conn, "q", messages, 1, 0, &result, 0), RINGMQ_OK);
+    assert_int_equal(ringmq_publish(f->conn, "q", messages, 1, NULL, &result, 0), RINGMQ_OK);
     assert_int_equal(result.count, 0);
     assert_int_equal(ringmq_published_id(&result, 0), 0);
 }
@@ -138,9 +139,9 @@ static void messages_that_can_not_be_sent_are_refused_here(void **state)
         {.headers = &no_text, .header_count = 1},
     };
     for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
-        assert_int_equal(ringmq_publish(f->conn, "q", &messages[i], 1, 0, NULL, 0), RINGMQ_ERR_ARGUMENT);
-    assert_int_equal(ringmq_publish(f->conn, NULL, messages, 1, 0, NULL, 0), RINGMQ_ERR_ARGUMENT);
-    assert_int_equal(ringmq_publish(f->conn, "q", NULL, 1, 0, NULL, 0), RINGMQ_ERR_ARGUMENT);
+        assert_int_equal(ringmq_publish(f->conn, "q", &messages[i], 1, NULL, NULL, 0), RINGMQ_ERR_ARGUMENT);
+    assert_int_equal(ringmq_publish(f->conn, NULL, messages, 1, NULL, NULL, 0), RINGMQ_ERR_ARGUMENT);
+    assert_int_equal(ringmq_publish(f->conn, "q", NULL, 1, NULL, NULL, 0), RINGMQ_ERR_ARGUMENT);
     assert_int_equal(ringmq_output_bytes(f->conn), 0);
     assert_int_equal(ringmq_in_flight(f->conn), 0);
 }
@@ -164,7 +165,7 @@ static void answers_of_the_wrong_shape_are_errors_of_the_call(void **state)
     for (size_t i = 0; i < sizeof(published) / sizeof(published[0]); i++) {
         const struct ringmq_message message = {.body = "", .body_bytes = 0};
         peer_answers(&f->peer, published[i]);
-        assert_int_equal(ringmq_publish(f->conn, "q", &message, 1, 0, NULL, 0), RINGMQ_ERR_PROTOCOL);
+        assert_int_equal(ringmq_publish(f->conn, "q", &message, 1, NULL, NULL, 0), RINGMQ_ERR_PROTOCOL);
     }
     static const char *settled[] = {"nil", "[]", "[1]", "[1, 2]", "-1", "true", "[1, [[0, 5]]]"};
     for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++) {
@@ -387,8 +388,8 @@ static void pipelined_calls_complete_through_their_callbacks(void **state)
     struct fixture *f = *state;
     struct totals totals = {0};
     const struct ringmq_message messages[2] = {{.body = "a", .body_bytes = 1}, {.body = "b", .body_bytes = 1}};
-    int64_t first = ringmq_send_publish(f->conn, "q", messages, 2, 0, count_published_cb, &totals);
-    int64_t second = ringmq_send_publish(f->conn, "q", messages, 1, 0, count_published_cb, &totals);
+    int64_t first = ringmq_send_publish(f->conn, "q", messages, 2, NULL, count_published_cb, &totals);
+    int64_t second = ringmq_send_publish(f->conn, "q", messages, 1, NULL, count_published_cb, &totals);
     int64_t third = ringmq_send_receive(f->conn, "q", NULL, ack_received_cb, &totals);
     assert_true(first > 0 && second > 0 && third > 0);
     assert_true(ringmq_wants_write(f->conn));
@@ -409,7 +410,7 @@ static void pipelined_calls_complete_through_their_callbacks(void **state)
         assert_int_equal(ringmq_poll(f->conn, 1000), RINGMQ_OK);
 
     int refused = 0;
-    int64_t token = ringmq_send_publish(f->conn, "q", messages, 2, 0, refused_cb, &refused);
+    int64_t token = ringmq_send_publish(f->conn, "q", messages, 2, NULL, refused_cb, &refused);
     peer_says(&f->peer, "[1, %lld, [\"DRAINING\", \"no\"], nil]", (long long)token);
     while (refused == 0)
         assert_int_equal(ringmq_poll(f->conn, 1000), RINGMQ_OK);

@@ -200,7 +200,7 @@ static void a_blocking_call_that_loses_its_connection_returns_closed(void **stat
     struct fixture *f = *state;
     const struct ringmq_message message = {.body = "b", .body_bytes = 1};
     peer_sends(&f->peer, "\xc1", 1);
-    assert_int_equal(ringmq_publish(f->conn, "q", &message, 1, 0, NULL, 0), RINGMQ_ERR_CLOSED);
+    assert_int_equal(ringmq_publish(f->conn, "q", &message, 1, NULL, NULL, 0), RINGMQ_ERR_CLOSED);
     assert_int_equal(ringmq_state(f->conn), RINGMQ_WAITING);
     /* Its caller has the message: it is not handed back a second time. */
     assert_story(f, "WAITING");
@@ -215,13 +215,14 @@ static void unconfirmed_publishes_are_handed_back_in_order(void **state)
         {.body = "3", .body_bytes = 1},
         {.body = "4", .body_bytes = 1},
     };
+    const struct ringmq_publish_options atomic = {.atomic = true};
     int tag;
-    int64_t first = ringmq_send_publish(f->conn, "a", messages, 2, 0, story_answer_cb, &f->story);
-    int64_t second = ringmq_send_publish(f->conn, "b", messages + 2, 1, RINGMQ_ATOMIC, story_answer_cb, &f->story);
+    int64_t first = ringmq_send_publish(f->conn, "a", messages, 2, NULL, story_answer_cb, &f->story);
+    int64_t second = ringmq_send_publish(f->conn, "b", messages + 2, 1, &atomic, story_answer_cb, &f->story);
     peer_says(&f->peer, "[1, %lld, nil, [1, 2]]", (long long)first);
     while (ringmq_in_flight(f->conn) > 1)
         assert_int_equal(ringmq_poll(f->conn, 1000), RINGMQ_OK);
-    int64_t third = ringmq_send_publish(f->conn, "c", messages, 2, 0, NULL, &tag);
+    int64_t third = ringmq_send_publish(f->conn, "c", messages, 2, NULL, NULL, &tag);
     assert_int_equal(ringmq_flush(f->conn, 0), RINGMQ_OK);
     assert_story(f, "answer:0");
     for (int i = 0; i < 3; i++)
@@ -248,6 +249,39 @@ static void unconfirmed_publishes_are_handed_back_in_order(void **state)
     assert_story(f, "answer:0");
 }
 
+/* What was sent to a topic, and a commit, come back like a publish, and go again by their own method. */
+static void unconfirmed_topic_publishes_and_commits_are_handed_back(void **state)
+{
+    struct fixture *f = *state;
+    const struct ringmq_message message = {.body = "1", .body_bytes = 1};
+    const uint64_t receipt = 7;
+    struct ringmq_transaction *transaction = ringmq_transaction_new();
+    ringmq_transaction_publish(transaction, "q", &message, 1);
+    ringmq_transaction_ack(transaction, &receipt, 1);
+    assert_true(ringmq_send_topic_publish(f->conn, "t", "a.b", &message, 1, NULL, story_answer_cb, &f->story) > 0);
+    assert_true(ringmq_send_commit(f->conn, transaction, story_answer_cb, &f->story) > 0);
+    ringmq_transaction_free(transaction);
+    assert_int_equal(ringmq_flush(f->conn, 0), RINGMQ_OK);
+    peer_hears_call(&f->peer);
+    peer_hears_call(&f->peer);
+    peer_hangs_up(&f->peer);
+    poll_until(f, RINGMQ_WAITING);
+    assert_string_equal(ringmq_unconfirmed_method(f->story.lost[0]), "topic.publish");
+    assert_string_equal(ringmq_unconfirmed_method(f->story.lost[1]), "commit");
+    assert_int_equal(ringmq_value_type(ringmq_unconfirmed_queue(f->story.lost[0])), RINGMQ_NONE);
+    char *text = peer_value_text(ringmq_unconfirmed_params(f->story.lost[0]));
+    assert_string_equal(text, "[\"t\", \"a.b\", [#\"1\"]]");
+    free(text);
+
+    poll_until(f, RINGMQ_CONNECTING);
+    peer_greet(&f->peer, f->conn);
+    assert_true(ringmq_resend(f->conn, f->story.lost[0], story_answer_cb, &f->story) > 0);
+    assert_true(ringmq_resend(f->conn, f->story.lost[1], story_answer_cb, &f->story) > 0);
+    assert_int_equal(ringmq_flush(f->conn, 0), RINGMQ_OK);
+    assert_string_equal(peer_hears_call(&f->peer), "\"topic.publish\", [\"t\", \"a.b\", [#\"1\"]]");
+    assert_string_equal(peer_hears_call(&f->peer), "\"commit\", [{\"publish\": [[\"q\", [#\"1\"]]], \"ack\": [7]}]");
+}
+
 static void a_publish_that_never_left_is_known_not_to_be_stored(void **state)
 {
     enum { BODY = 400000 };
@@ -256,10 +290,10 @@ static void a_publish_that_never_left_is_known_not_to_be_stored(void **state)
     const struct ringmq_message message = {.body = body, .body_bytes = BODY};
     /* One that leaves whole, one that does not fit into the socket's buffers, one behind it. */
     const struct ringmq_message small = {.body = "s", .body_bytes = 1};
-    assert_true(ringmq_send_publish(f->conn, "q", &small, 1, 0, NULL, NULL) > 0);
+    assert_true(ringmq_send_publish(f->conn, "q", &small, 1, NULL, NULL, NULL) > 0);
     assert_int_equal(ringmq_flush(f->conn, 0), RINGMQ_OK);
     for (int i = 0; i < 2; i++)
-        assert_true(ringmq_send_publish(f->conn, "q", &message, 1, 0, NULL, NULL) > 0);
+        assert_true(ringmq_send_publish(f->conn, "q", &message, 1, NULL, NULL, NULL) > 0);
     assert_int_equal(ringmq_process(f->conn, false, true), RINGMQ_OK);
     assert_true(ringmq_wants_write(f->conn));
     peer_hangs_up(&f->peer);
@@ -277,7 +311,7 @@ static void unconfirmed_publishes_are_handed_back_at_a_close_too(void **state)
 {
     struct fixture *f = *state;
     const struct ringmq_message message = {.body = "b", .body_bytes = 1};
-    assert_true(ringmq_send_publish(f->conn, "q", &message, 1, 0, NULL, NULL) > 0);
+    assert_true(ringmq_send_publish(f->conn, "q", &message, 1, NULL, NULL, NULL) > 0);
     ringmq_close(f->conn);
     assert_story(f, "lost:q:[#\"b\"]:unsent CLOSED");
 }
@@ -470,6 +504,7 @@ int main(void)
         TEST(pending_calls_complete_as_closed_and_are_not_sent_again),
         TEST(a_blocking_call_that_loses_its_connection_returns_closed),
         TEST(unconfirmed_publishes_are_handed_back_in_order),
+        TEST(unconfirmed_topic_publishes_and_commits_are_handed_back),
         TEST(a_publish_that_never_left_is_known_not_to_be_stored),
         TEST(unconfirmed_publishes_are_handed_back_at_a_close_too),
         TEST(consumers_are_subscribed_again_and_keep_their_numbers),

@@ -37,9 +37,9 @@ static void assert_view(struct view got, struct view want)
 static void check_message(struct pool *pool, const struct publication *p)
 {
     uint64_t used_before = pool->used_bytes;
-    struct message *m = message_new(pool, p);
+    struct message *m = message_new(pool, p, false);
     assert_non_null(m);
-    assert_int_equal(pool->used_bytes - used_before, message_cost(p));
+    assert_int_equal(pool->used_bytes - used_before, message_cost(p, false));
     assert_int_equal(m->body_bytes, p->body.bytes);
     assert_view(message_body(m), p->body);
     assert_view(message_group(m), p->group);
@@ -83,7 +83,7 @@ static void test_nothing_of_the_callers_is_borrowed(void **state)
     pool_init(&pool);
     char body[] = "body", group[] = "group", headers[] = "headers";
     struct publication p = {.body = view(body, 4), .group = view(group, 5), .headers = view(headers, 7)};
-    struct message *m = message_new(&pool, &p);
+    struct message *m = message_new(&pool, &p, false);
     memset(body, 0, sizeof body);
     memset(group, 0, sizeof group);
     memset(headers, 0, sizeof headers);
@@ -103,8 +103,8 @@ static void test_a_shared_body_lives_as_long_as_its_references(void **state)
     struct body *body = body_new(&pool, 50000);
     memcpy(body->data, material, 50000);
     struct publication p = {.body = view(body->data, body->bytes), .shared = body, .group = view("g", 1)};
-    struct message *first = message_new(&pool, &p);
-    struct message *second = message_new(&pool, &p);
+    struct message *first = message_new(&pool, &p, false);
+    struct message *second = message_new(&pool, &p, false);
     assert_int_equal(body->refs, 3);
     assert_ptr_equal(message_shared(first), body);
     assert_ptr_equal(message_body(second).data, body->data);
@@ -129,8 +129,8 @@ static void test_a_short_shared_body_is_not_copied(void **state)
     memcpy(body->data, "short", 5);
     struct publication p = {.body = view(body->data, 5), .shared = body};
     uint64_t used_before = pool.used_bytes;
-    struct message *m = message_new(&pool, &p);
-    assert_int_equal(pool.used_bytes - used_before, message_cost(&p));
+    struct message *m = message_new(&pool, &p, false);
+    assert_int_equal(pool.used_bytes - used_before, message_cost(&p, false));
     body_unref(body);
     assert_view(message_body(m), view("short", 5));
     message_free(&pool, m);
@@ -145,11 +145,11 @@ static void test_without_memory_nothing_is_made(void **state)
     pool_init(&pool);
     struct publication p = {.body = view(material, 20000), .headers = view(material, 50)};
     struct starved s = starve(&pool, sizeof(struct message) + 8 + 56 + sizeof(void *), 0);
-    assert_null(message_new(&pool, &p));
+    assert_null(message_new(&pool, &p, false));
     assert_int_equal(pool.used_bytes, s.used_bytes);
     starve_end(&s);
     s = starve(&pool, sizeof(struct message) + 8 + 56 + sizeof(void *), 1);
-    assert_null(message_new(&pool, &p));
+    assert_null(message_new(&pool, &p, false));
     assert_null(body_new(&pool, 20000));
     assert_int_equal(pool.used_bytes, s.used_bytes);
     starve_end(&s);
@@ -157,7 +157,7 @@ static void test_without_memory_nothing_is_made(void **state)
     p.body = view(body->data, 20000);
     p.shared = body;
     s = starve(&pool, sizeof(struct message) + 8 + 56 + sizeof(void *), 0);
-    assert_null(message_new(&pool, &p));
+    assert_null(message_new(&pool, &p, false));
     assert_int_equal(body->refs, 1);
     starve_end(&s);
     body_unref(body);
@@ -248,7 +248,7 @@ static void test_random_headers_survive_in_a_message(void **state)
             end = header_put(end, &list[i]);
         }
         struct publication p = {.body = view("x", 1), .headers = view(stored, (size_t)(end - stored))};
-        struct message *m = message_new(&pool, &p);
+        struct message *m = message_new(&pool, &p, false);
         struct view rest = message_headers(m);
         struct header h;
         for (size_t i = 0; i < count; i++) {

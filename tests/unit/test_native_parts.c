@@ -1,7 +1,7 @@
 /* The small parts of the native door: what is owed, the arena, UTF-8. */
+#include "protocol/utf8.h"
 #include "server/doors/native/arena.h"
 #include "server/doors/native/owed.h"
-#include "server/doors/native/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,17 +144,17 @@ static void test_utf8(void **state)
             for (size_t i = 0; i < sizeof valid / sizeof valid[0]; i++) {
                 const int bytes = snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, "aaaaaaaaaaaaaaaaaaaa",
                                            valid[i], (int)after, "aaaaaaaaaaaaaaaaaaaa");
-                assert_true(utf8_valid((struct view){text, (size_t)bytes}));
+                assert_true(utf8_is_text(text, (size_t)bytes));
             }
             for (size_t i = 0; i < sizeof invalid / sizeof invalid[0]; i++) {
                 const int bytes = snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, "aaaaaaaaaaaaaaaaaaaa",
                                            invalid[i], (int)after, "aaaaaaaaaaaaaaaaaaaa");
-                assert_false(utf8_valid((struct view){text, (size_t)bytes}));
+                assert_false(utf8_is_text(text, (size_t)bytes));
             }
         }
     }
-    assert_true(utf8_valid((struct view){"a\0b", 3}));
-    assert_true(utf8_valid((struct view){NULL, 0}));
+    assert_true(utf8_is_text("a\0b", 3));
+    assert_true(utf8_is_text(NULL, 0));
 }
 
 int main(void)

@@ -34,6 +34,36 @@ static void test_create(void **state)
           "! ['QUEUE_EXISTS', ..., {'differences': {'ttl': [0, 5], 'overflow': ['drop_oldest', 'reject']}}]");
 }
 
+/* Attributes that are no numbers are shown as they were written, and backoff with the parts that were left out. */
+static void test_attributes_of_every_kind(void **state)
+{
+    struct fixture *f = *state;
+
+    check(f, A, "queue.create", "['dead', {'type': 'fifo'}]", "{'created': true}");
+    check(f, A, "queue.create",
+          "['q', {'type': 'fifo', 'dead_letter': b'dead', 'dead_letter_expired': true, 'backoff': {'base': 100},"
+          " 'durable': false, 'dedup_scope': 'group', 'group_prefetch': 3}]",
+          "{'created': true}");
+    const char *info = door_call(f, A, "queue.info", "['q']");
+    check_field(info, "type", "'fifo'");
+    check_field(info, "dead_letter", "'dead'");
+    check_field(info, "dead_letter_expired", "true");
+    check_field(info, "durable", "false");
+    check_field(info, "dedup_scope", "'group'");
+    check_field(info, "group_prefetch", "3");
+    assert_non_null(strstr(info, "'backoff': {'base': 100, 'factor': 2, 'cap': 0, 'jitter': 0}"));
+    check(f, A, "queue.create",
+          "['q', {'type': 'standard', 'dead_letter': nil, 'dead_letter_expired': false, 'durable': false,"
+          " 'backoff': {b'base': 100, 'factor': 1.5, 'cap': 5000, 'jitter': 1}, 'dedup_scope': 'group'}]",
+          "! ['QUEUE_EXISTS', ..., {'differences': {'type': ['fifo', 'standard'], 'dead_letter': ['dead', nil],"
+          " 'dead_letter_expired': [true, false], 'backoff': [{'base': 100, 'factor': 2, 'cap': 0, 'jitter': 0},"
+          " {'base': 100, 'factor': 1.5, 'cap': 5000, 'jitter': 1}]}}]");
+    check(f, A, "queue.update", "['q', {'dead_letter': nil, 'dead_letter_expired': false, 'backoff': nil}]", "true");
+    info = door_call(f, A, "queue.info", "['q']");
+    check_field(info, "dead_letter", "nil");
+    check_field(info, "backoff", "nil");
+}
+
 /* Attributes that can't be are refused by their names, and nothing is made. */
 static void test_wrong_attributes(void **state)
 {
@@ -51,7 +81,27 @@ static void test_wrong_attributes(void **state)
         {"{'delay': 315360000001}", "! ['BAD_REQUEST', ..., {'key': 'delay'}]"},
         {"{'max_messages': 18446744073709551615}", "! ['BAD_REQUEST', ..., {'key': 'max_messages'}]"},
         {"{'ttl': 1, 'ttl': 1}", "! ['BAD_REQUEST', ..., {'key': 'ttl'}]"},
-        {"{'type': 'fifo'}", "! ['BAD_REQUEST', ..., {'key': 'type'}]"},
+        {"{'type': 'stream'}", "! ['BAD_REQUEST', ..., {'key': 'type'}]"},
+        {"{'dead_letter_expired': 1}", "! ['BAD_REQUEST', ..., {'key': 'dead_letter_expired'}]"},
+        {"{'content_dedup': 'true'}", "! ['BAD_REQUEST', ..., {'key': 'content_dedup'}]"},
+        {"{'dead_letter': true}", "! ['BAD_REQUEST', ..., {'key': 'dead_letter'}]"},
+        {"{'dead_letter': ''}", "! ['BAD_REQUEST', ..., {'key': 'dead_letter'}]"},
+        {"{'dead_letter': 'a b'}", "! ['BAD_REQUEST', ..., {'key': 'dead_letter'}]"},
+        {"{'dead_letter': 'nowhere'}", "! ['QUEUE_NOT_FOUND', ...]"},
+        {"{'backoff': 5}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 0}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 315360000001}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'max': 5}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'base': 1}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'factor': 0.5}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'factor': 1001}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'factor': '2'}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'cap': -1}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'jitter': 1.5}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'backoff': {'base': 1, 'jitter': -0.5}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
+        {"{'group_prefetch': 0}", "! ['BAD_REQUEST', ..., {'key': 'group_prefetch'}]"},
+        {"{'dedup_scope': 'topic'}", "! ['BAD_REQUEST', ..., {'key': 'dedup_scope'}]"},
         {"{'overflow': 'drop'}", "! ['BAD_REQUEST', ..., {'key': 'overflow'}]"},
         {"{'overflow': 1}", "! ['BAD_REQUEST', ..., {'key': 'overflow'}]"},
         {"{'visibility': 2000, 'max_hold': 1000}", "! ['LIMIT', ..., {'which': 'max_hold'}]"},
@@ -246,9 +296,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, door_setup, door_teardown)
-        TEST(test_create), TEST(test_wrong_attributes), TEST(test_max_queues),
-        TEST(test_update), TEST(test_delete),           TEST(test_a_remembered_queue_that_was_deleted),
-        TEST(test_purge),  TEST(test_pause_and_resume), TEST(test_info),
+        TEST(test_create),
+        TEST(test_attributes_of_every_kind),
+        TEST(test_wrong_attributes),
+        TEST(test_max_queues),
+        TEST(test_update),
+        TEST(test_delete),
+        TEST(test_a_remembered_queue_that_was_deleted),
+        TEST(test_purge),
+        TEST(test_pause_and_resume),
+        TEST(test_info),
         TEST(test_list),
 #undef TEST
     };

@@ -142,7 +142,7 @@ static void test_errors_of_consume(void **state)
     check(f, A, "consume", "['q', {'prefetch': 1000001}]", "! ['LIMIT', ..., {'which': 'max_prefetch'}]");
     check(f, A, "consume", "['q', {'visibility': 0}]", "! ['BAD_REQUEST', ..., {'key': 'visibility'}]");
     check(f, A, "consume", "['q', {'visibility': 43200001}]", "! ['LIMIT', ..., {'which': 'max_hold'}]");
-    check(f, A, "consume", "['q', {'priority': 1}]", "! ['BAD_REQUEST', ..., {'key': 'priority'}]");
+    check(f, A, "consume", "['q', {'priority': 10}]", "! ['BAD_REQUEST', ..., {'key': 'priority'}]");
     assert_int_equal(f->broker.taker_count, 0);
     for (int i = 0; i < LIMIT_CONSUMERS; i++)
         (void)door_ask(f, A, "consume", "['q']");

@@ -20,11 +20,14 @@ static void test_hello(void **state)
     check(f, A, "config.set", "['max_request_bytes', '128kb']", "true");
     check(f, A, "config.set", "['max_response_bytes', '2kb']", "true");
     check(f, A, "hello", "[{'client': 'test', 'version': '1', 'user': 'x', 'password': 'y'}]",
-          "{'server': 'ringmq', 'version': '" RINGMQ_VERSION "', 'protocol': 1, 'durability': 'none', 'features': [],"
+          "{'server': 'ringmq', 'version': '" RINGMQ_VERSION "', 'protocol': 1, 'durability': 'none',"
+          " 'features': ['commit', 'dead_letter', 'dedup', 'fifo', 'move', 'priority', 'topics'],"
           " 'limits': {'max_message_bytes': 1000, 'max_request_bytes': 131072, 'max_response_bytes': 2048, "
           "'max_batch': 50,"
           " 'max_wait': 20000, 'max_prefetch': 1000000, 'max_consumers': 1024, 'max_waiters': 1024,"
-          " 'max_elements': 262144}}");
+          " 'max_elements': 262144, 'max_commit_parts': 1000, 'max_copies': 65536, 'max_topics': 10000, "
+          "'max_subscriptions': 10000,"
+          " 'max_moves': 1000}}");
 }
 
 /* What a client calls itself is UTF-8 of at most 128 bytes. */
@@ -121,10 +124,11 @@ static void test_server_info(void **state)
     check(f, A, "consume", "['q']", "1");
     (void)door_ask(f, A, "receive", "['q', {'wait': 9}]");
     check(f, A, "server.info", "['queues']",
-          "{'queues': {'queues': 2, 'delayed': 1, 'ready': 1, 'inflight': 1, 'parked': 0, 'total': 3, 'bytes': 5}}");
+          "{'queues': {'queues': 2, 'delayed': 1, 'ready': 1, 'inflight': 1, 'parked': 0, 'total': 3, 'bytes': 5,"
+          " 'topics': 0, 'subscriptions': 0, 'moves': 0}}");
     check(f, A, "server.info", "['clients']",
           "{'clients': {'connections': 0, 'connections_total': 0, 'connections_refused': 0, 'slow_clients': 0,"
-          " 'bytes_in': 5, 'bytes_out': 0, 'consumers': 1, 'waiters': 1}}");
+          " 'bytes_in': 5, 'bytes_out': 0, 'consumers': 1, 'waiters': 1, 'held_publishes': 0}}");
     check(f, A, "server.info", "['server']",
           "{'server': {'version': '" RINGMQ_VERSION "', 'draining': false, 'pid': 77, 'uptime_ms': 0, 'turns': 0,"
           " 'cpu_user_ms': 0, 'cpu_system_ms': 0}}");
@@ -145,7 +149,7 @@ static void test_server_stats(void **state)
     check(f, A, "server.stats", "[]",
           "{'published': 0, 'refused': 0, 'delivered': 0, 'redelivered': 0, 'acked': 0, 'nacked': 0, 'timed_out': 0,"
           " 'returned': 0, 'expired': 0, 'parks': 0, 'kicks': 0, 'purged': 0, 'discarded': 0, 'dropped': 0, "
-          "'requests': 3,"
+          "'duplicates': 0, 'dead_lettered': 0, 'dead_letter_failed': 0, 'moved': 0, 'arrived': 0, 'requests': 3,"
           " 'error_answers': 1, 'notifications': 1, 'notification_errors': 0, 'ignored': 0, 'protocol_errors': 0}");
 }
 
@@ -162,12 +166,13 @@ static void test_client_list(void **state)
     check(f, B, "publish", "['q', ['a', 'b']]", "[1, 2]");
     check(f, B, "consume", "['q', {'prefetch': 2}]", "1");
     f->now_ms += 250;
-    check(
-        f, A, "client.list", "[]",
-        "{'clients': [{'id': 1, 'addr': '10.0.0.1:99', 'name': '', 'version': '', 'age_ms': 250, 'consumers': 0,"
-        " 'waiters': 0, 'inflight': 0, 'requests': 1, 'output_bytes': 0}, {'id': 2, 'addr': '10.0.0.2:99',"
-        " 'name': 'worker', 'version': '2', 'age_ms': 250, 'consumers': 1, 'waiters': 0, 'inflight': 2, 'requests': 4,"
-        " 'output_bytes': 0}]}");
+    check(f, A, "client.list", "[]",
+          "{'clients': [{'id': 1, 'addr': '10.0.0.1:99', 'name': '', 'version': '', 'age_ms': 250, 'consumers': 0,"
+          " 'waiters': 0, 'held_publishes': 0, 'inflight': 0, 'requests': 1, 'output_bytes': 0}, {'id': 2, 'addr': "
+          "'10.0.0.2:99',"
+          " 'name': 'worker', 'version': '2', 'age_ms': 250, 'consumers': 1, 'waiters': 0, 'held_publishes': 0, "
+          "'inflight': 2, 'requests': 4,"
+          " 'output_bytes': 0}]}");
     door_connect(f, C);
     assert_non_null(strstr(door_call(f, A, "client.list", "[]"), "{'id': 4, 'addr': '10.0.0.3:99', "));
 }

@@ -66,18 +66,18 @@ void encode_error(struct buffer *out, enum error_code code, const char *text, co
     }
 }
 
-static void count_error(struct request *r)
+void answer_failure_begin(struct request *r)
 {
     if (r->notification)
         r->door->counters.notification_errors++;
     else
         r->door->counters.error_answers++;
+    response_begin(r);
 }
 
 void answer_error_begin(struct request *r, enum error_code code, const char *which, uint32_t extra)
 {
-    count_error(r);
-    response_begin(r);
+    answer_failure_begin(r);
     encode_error(r->out, code, NULL, which, extra);
 }
 
@@ -94,8 +94,7 @@ void answer_error(struct request *r, enum error_code code, const char *which)
 
 void answer_bad_request(struct request *r, const char *key, const char *text)
 {
-    count_error(r);
-    response_begin(r);
+    answer_failure_begin(r);
     encode_error(r->out, ERR_BAD_REQUEST, text, key, 0);
     answer_error_end(r);
 }

@@ -58,6 +58,8 @@ static bool set_draining(struct request *r, struct view value)
         return false;
     }
     r->broker->draining = draining != 0;
+    if (r->broker->draining)
+        broker_refuse_held(r->broker, ERR_DRAINING);
     return true;
 }
 

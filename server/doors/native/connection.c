@@ -1,8 +1,8 @@
 /*
  * connection: hello, ping, help, and the list of those who are connected.
  */
+#include "protocol/utf8.h"
 #include "server/doors/native/request.h"
-#include "server/doors/native/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,16 @@
     X(max_prefetch, LIMIT_PREFETCH)                             \
     X(max_consumers, LIMIT_CONSUMERS)                           \
     X(max_waiters, LIMIT_WAITERS)                               \
-    X(max_elements, LIMIT_NODES)
+    X(max_elements, LIMIT_NODES)                                \
+    X(max_commit_parts, LIMIT_COMMIT_PARTS)                     \
+    X(max_copies, LIMIT_COPIES)                                 \
+    X(max_topics, LIMIT_TOPICS)                                 \
+    X(max_subscriptions, LIMIT_SUBSCRIPTIONS)                   \
+    X(max_moves, LIMIT_MOVES)
+
+/* What this server can do beyond standard queues, in the order of the alphabet. */
+static const char *const features[] = {"commit", "dead_letter", "dedup", "fifo", "move", "priority", "topics"};
+#define FEATURES (sizeof features / sizeof features[0])
 
 #define X(name, value) +1
 enum { HELLO_LIMITS = 0 HELLO_LIMIT_LIST(X) };
@@ -41,7 +50,9 @@ static void answer_hello(struct request *r)
     encode_text(out, "durability");
     encode_text(out, "none");
     encode_text(out, "features");
-    encode_array(out, 0);
+    encode_array(out, FEATURES);
+    for (size_t i = 0; i < FEATURES; i++)
+        encode_text(out, features[i]);
     encode_text(out, "limits");
     encode_map(out, HELLO_LIMITS);
 #define X(name, value)       \
@@ -58,7 +69,7 @@ static bool keep_text(struct request *r, unsigned argument, const char *key, cha
 
     if (!request_has(r, argument))
         return true;
-    if (text->bytes > LIMIT_CLIENT_BYTES || !utf8_valid(*text)) {
+    if (text->bytes > LIMIT_CLIENT_BYTES || !utf8_is_text(text->data, text->bytes)) {
         answer_bad_request(r, key, "the text must be UTF-8 of at most 128 bytes");
         return false;
     }
@@ -143,6 +154,7 @@ static void encode_client(struct request *r, const struct session *session, size
         {"age_ms", (uint64_t)(r->now_ms - session->opened_ms)},
         {"consumers", session->peer.consumer_count},
         {"waiters", session->peer.waiter_count},
+        {"held_publishes", session->peer.held_count},
         {"inflight", inflight_count(session)},
         {"requests", session->request_count},
         {"output_bytes", output_bytes},

@@ -14,15 +14,6 @@ void native_release(void *owner)
     body_unref(owner);
 }
 
-static void stream_release(void *user, void *owner)
-{
-    struct session *session = user;
-    struct body *body = owner;
-
-    session->door->streaming_bytes -= body->bytes;
-    body_unref(body);
-}
-
 bool native_init(struct native *door, struct broker *broker, struct options *options, const struct native_host *host)
 {
     struct native_scratch *scratch = calloc(1, sizeof *scratch);
@@ -36,7 +27,8 @@ bool native_init(struct native *door, struct broker *broker, struct options *opt
         return false;
     for (unsigned id = 0; id < COMMAND_COUNT; id++)
         signature_parse(&scratch->commands[id], command_row((enum command_id)id)->args);
-    signature_parse(&scratch->message, PUBLISH_MESSAGE_OPTIONS);
+    signature_parse(&scratch->message, MESSAGE_OPTIONS);
+    signature_parse(&scratch->backoff, BACKOFF_PARTS);
     buffer_init(&scratch->sink, native_release);
     door->scratch = scratch;
     return true;
@@ -58,6 +50,7 @@ void native_close(struct native *door)
     free(scratch->refused);
     free(scratch->which);
     free(scratch->numbers);
+    free(scratch->parts);
     free(scratch);
     door->scratch = NULL;
 }
@@ -66,7 +59,7 @@ void native_close(struct native *door)
 
 struct decoder *native_lend_decoder(struct native *door, struct session *session)
 {
-    static const struct decoder_hooks hooks = {publish_stream_begin, stream_release, NULL};
+    static const struct decoder_hooks hooks = {body_stream_begin, body_stream_release, NULL};
     struct native_scratch *scratch = door->scratch;
     struct decoder *d = session->decoder;
 
@@ -109,6 +102,19 @@ bool native_numbers(struct native_scratch *scratch, uint32_t count)
         return false;
     scratch->numbers = numbers;
     scratch->number_cap = grown(count);
+    return true;
+}
+
+bool native_parts(struct native_scratch *scratch, uint32_t count)
+{
+    if (scratch->parts != NULL && count <= scratch->part_cap)
+        return true;
+    const uint32_t cap = count > 16 ? count : 16;
+    struct commit_part *parts = realloc(scratch->parts, cap * sizeof *parts);
+    if (parts == NULL)
+        return false;
+    scratch->parts = parts;
+    scratch->part_cap = cap;
     return true;
 }
 

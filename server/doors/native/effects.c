@@ -3,7 +3,7 @@
  */
 #include "protocol/encoder.h"
 #include "server/doors/native/deliveries.h"
-#include "server/doors/native/request.h"
+#include "server/doors/native/messages.h"
 
 #include <assert.h>
 
@@ -27,6 +27,38 @@ static void owe_only(struct session *session, const struct effect *effect)
     }
 }
 
+static void response(struct buffer *out, uint64_t msgid)
+{
+    encode_array(out, 4);
+    encode_uint(out, 1);
+    encode_uint(out, msgid);
+}
+
+/* A publish that had to wait is over, with what it would have been answered at once. */
+static void tell_published(struct session *session, const struct effect *effect)
+{
+    const struct held_result *held = effect->held;
+    struct native_counters *counters = &session->door->counters;
+    struct buffer *out = session->out;
+
+    if (effect->id == NO_ANSWER) {
+        counters->notification_errors += held->code != ERR_NONE;
+        return;
+    }
+    response(out, effect->id);
+    if (held->code != ERR_NONE) {
+        encode_unstored(out, held->code, held->which, held->outcomes, held->outcome_count);
+        encode_nil(out);
+        counters->error_answers++;
+        return;
+    }
+    encode_nil(out);
+    if (held->to_topic)
+        encode_uint(out, held->copies);
+    else
+        encode_stored(out, held->first_id, held->stored, held->outcomes, held->outcome_count);
+}
+
 static void tell(struct session *session, const struct effect *effect)
 {
     struct buffer *out = session->out;
@@ -38,16 +70,12 @@ static void tell(struct session *session, const struct effect *effect)
         session_deliver(session, effect->first, effect->count, effect->auto_ack);
         return;
     case EFFECT_ANSWER:
-        encode_array(out, 4);
-        encode_uint(out, 1);
-        encode_uint(out, effect->id);
+        response(out, effect->id);
         encode_nil(out);
         session_deliver(session, effect->first, effect->count, false);
         return;
     case EFFECT_REFUSE:
-        encode_array(out, 4);
-        encode_uint(out, 1);
-        encode_uint(out, effect->id);
+        response(out, effect->id);
         encode_error(out, effect->code, NULL, NULL, 0);
         encode_nil(out);
         session->door->counters.error_answers++;
@@ -56,6 +84,9 @@ static void tell(struct session *session, const struct effect *effect)
         notify(out, "cancelled");
         encode_uint(out, effect->id);
         encode_text(out, effect->reason);
+        return;
+    case EFFECT_PUBLISHED:
+        tell_published(session, effect);
         return;
     }
     assert(false); /* the switch knows the whole list */

@@ -1,7 +1,7 @@
 #include "server/doors/native/headers.h"
 
 #include "protocol/limits.h"
-#include "server/doors/native/utf8.h"
+#include "protocol/utf8.h"
 
 #include <assert.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static bool read_value(const struct decoder *d, const struct node *n, struct hea
     case NODE_BIN:
         if (!read_text(d, n, &out->bytes))
             return false;
-        out->kind = n->type == NODE_STR && utf8_valid(out->bytes) ? HEADER_TEXT : HEADER_BYTES;
+        out->kind = n->type == NODE_STR && utf8_is_text(out->bytes.data, out->bytes.bytes) ? HEADER_TEXT : HEADER_BYTES;
         return true;
     case NODE_EXT:
     case NODE_ARRAY:
@@ -60,7 +60,7 @@ enum error_code headers_read(const struct decoder *d, uint32_t node, struct aren
         /* Keys and values are scalars, or the loop ends here: each is one node. */
         const struct node *pair = &d->nodes[node + 1 + 2 * i];
         headers[i] = (struct header){0};
-        if (!read_text(d, &pair[0], &headers[i].key) || !utf8_valid(headers[i].key) ||
+        if (!read_text(d, &pair[0], &headers[i].key) || !utf8_is_text(headers[i].key.data, headers[i].key.bytes) ||
             !read_value(d, &pair[1], &headers[i]))
             return ERR_BAD_REQUEST;
         wire_bytes += headers[i].key.bytes + headers[i].bytes.bytes;
@@ -133,15 +133,21 @@ static void encode_headers(struct buffer *out, struct view headers)
 
 uint32_t extras_count(const struct message *message)
 {
-    if (!(message->flags & MESSAGE_EXTRAS))
-        return 0;
-    return (message_headers(message).bytes > 0 ? 1u : 0u) + (message_group(message).bytes > 0 ? 1u : 0u);
+    uint32_t count = message->priority > 0 ? 1 : 0;
+
+    if (message->flags & MESSAGE_EXTRAS) {
+        count += message_headers(message).bytes > 0;
+        count += message_group(message).bytes > 0;
+        count += message_dedup_id(message).bytes > 0;
+    }
+    return count;
 }
 
 void encode_extras(struct buffer *out, const struct message *message)
 {
     const struct view headers = message_headers(message);
     const struct view group = message_group(message);
+    const struct view dedup_id = message_dedup_id(message);
 
     if (headers.bytes > 0) {
         encode_text(out, "headers");
@@ -150,5 +156,16 @@ void encode_extras(struct buffer *out, const struct message *message)
     if (group.bytes > 0) {
         encode_text(out, "group");
         encode_str(out, group.data, group.bytes);
+    }
+    if (message->priority > 0) {
+        encode_text(out, "priority");
+        encode_uint(out, message->priority);
+    }
+    if (dedup_id.bytes > 0) {
+        encode_text(out, "dedup_id");
+        if (utf8_is_text(dedup_id.data, dedup_id.bytes))
+            encode_str(out, dedup_id.data, dedup_id.bytes);
+        else
+            encode_bin(out, dedup_id.data, dedup_id.bytes);
     }
 }

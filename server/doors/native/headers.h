@@ -15,7 +15,7 @@
  */
 enum error_code headers_read(const struct decoder *d, uint32_t node, struct arena *arena, struct view *out);
 
-/* A message's headers and group as pairs of a map whose head is the caller's, and how many there will be. */
+/* A message's headers, group, priority and dedup_id as pairs of a map whose head is the caller's, and how many. */
 uint32_t extras_count(const struct message *message);
 void encode_extras(struct buffer *out, const struct message *message);
 

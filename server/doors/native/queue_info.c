@@ -1,19 +1,7 @@
 /*
  * queue_info: what queues are and how they do.
  */
-#include "server/doors/native/request.h"
-
-#include <string.h>
-
-void encode_attribute(struct buffer *out, enum attribute a, int64_t value)
-{
-    if (attribute_row(a)->kind == ATTRIBUTE_CHOICE) {
-        const struct view word = attribute_word(a, value);
-        encode_str(out, word.data, word.bytes);
-    } else {
-        encode_int(out, value);
-    }
-}
+#include "server/doors/native/attributes.h"
 
 static void encode_number(struct buffer *out, const char *key, uint64_t number)
 {
@@ -35,7 +23,7 @@ static void encode_summary(struct buffer *out, const struct queue *q)
     encode_text(out, "name");
     encode_str(out, q->name, q->name_bytes);
     encode_text(out, "type");
-    encode_attribute(out, ATTRIBUTE_type, q->attributes.type);
+    encode_attribute(out, ATTRIBUTE_type, &q->attributes);
     for (unsigned state = MESSAGE_DELAYED; state <= MESSAGE_PARKED; state++)
         encode_number(out, message_state_text((enum message_state)state), queue_count(q, (enum message_state)state));
     encode_number(out, "total", queue_total(q));
@@ -73,39 +61,23 @@ void handle_queue_info(struct request *r)
 #undef X
     for (unsigned a = ATTRIBUTE_type + 1; a < ATTRIBUTE_TOTAL; a++) {
         encode_text(out, attribute_row((enum attribute)a)->name);
-        encode_attribute(out, (enum attribute)a, attribute_get(&q->attributes, (enum attribute)a));
+        encode_attribute(out, (enum attribute)a, &q->attributes);
     }
 }
 
 /* ---- queue.list -------------------------------------------------------------------------------------------------- */
 
-static bool has_prefix(const struct queue *q, struct view prefix)
-{
-    return q->name_bytes >= prefix.bytes && memcmp(q->name, prefix.data, prefix.bytes) == 0;
-}
-
-/* Names are sorted by their bytes: those with a prefix stand together, from the prefix itself on. */
-static uint32_t list_begin(const struct broker *b, struct view prefix, struct view cursor)
-{
-    const uint32_t first = broker_queue_lower(b, prefix.data, prefix.bytes);
-    const uint32_t from = broker_queue_lower(b, cursor.data, cursor.bytes);
-
-    return first > from ? first : from;
-}
-
 void handle_queue_list(struct request *r)
 {
-    enum { PREFIX, CURSOR, MAX };
     const struct broker *b = r->broker;
-    const struct view prefix = request_has(r, PREFIX) ? r->arguments[PREFIX].text : (struct view){"", 0};
-    const struct view cursor = request_has(r, CURSOR) ? r->arguments[CURSOR].text : (struct view){"", 0};
-    uint32_t max;
+    struct page page;
 
-    if (!request_max(r, MAX, &max))
+    if (!request_page(r, &page))
         return;
-    const uint32_t first = list_begin(b, prefix, cursor);
+    const uint32_t first = broker_queue_lower(b, page.from.data, page.from.bytes);
     uint32_t end = first;
-    while (end < b->queue_count && end - first < max && has_prefix(b->queues[end], prefix))
+    while (end < b->queue_count && end - first < page.max &&
+           page_has(&page, b->queues[end]->name, b->queues[end]->name_bytes))
         end++;
     answer_begin(r);
     encode_map(r->out, 2);
@@ -116,7 +88,7 @@ void handle_queue_list(struct request *r)
         encode_summary(r->out, b->queues[i]);
     }
     encode_text(r->out, "next");
-    if (end < b->queue_count && has_prefix(b->queues[end], prefix))
+    if (end < b->queue_count && page_has(&page, b->queues[end]->name, b->queues[end]->name_bytes))
         encode_str(r->out, b->queues[end]->name, b->queues[end]->name_bytes);
     else
         encode_nil(r->out);

@@ -1,65 +1,7 @@
 /*
  * queues: their administration.
  */
-#include "server/doors/native/request.h"
-
-#include <stdio.h>
-#include <string.h>
-
-/* ---- attributes from the wire ------------------------------------------------------------------------------------ */
-
-/* A number, or a word where the attribute is a choice. */
-static bool read_value(const struct decoder *d, enum attribute a, uint32_t node, int64_t *out)
-{
-    struct view word;
-    uint64_t number;
-
-    if (attribute_row(a)->kind == ATTRIBUTE_CHOICE) {
-        *out = node_text(d, node, &word) ? attribute_choice(a, word.data, word.bytes) : -1;
-        return *out >= 0;
-    }
-    if (!node_number(d, node, INT64_MAX, &number))
-        return false;
-    *out = (int64_t)number;
-    return true;
-}
-
-static void refuse_attribute(struct request *r, struct view name, const char *what)
-{
-    char key[64], text[160];
-
-    text_show(key, sizeof key, name);
-    snprintf(text, sizeof text, "%s%s", what, key);
-    answer_bad_request(r, key, text);
-}
-
-/* Reads the map at `map`. False: BAD_REQUEST has been answered. Ranges are the broker's to check. */
-static bool read_attributes(struct request *r, uint32_t map, struct attribute_set *set)
-{
-    const struct decoder *d = r->decoder;
-    uint32_t node = map + 1;
-
-    for (uint32_t pair = 0; pair < d->nodes[map].count; pair++) {
-        struct view name;
-        if (!node_text(d, node, &name)) {
-            answer_bad_request(r, "attributes", "the name of an attribute must be text");
-            return false;
-        }
-        const enum attribute a = attribute_find(name.data, name.bytes);
-        const uint32_t value = decoder_skip(d, node);
-        if (a == ATTRIBUTE_TOTAL)
-            refuse_attribute(r, name, "unknown attribute ");
-        else if (set->named >> a & 1)
-            refuse_attribute(r, name, "given twice: ");
-        else if (!read_value(d, a, value, attribute_value(&set->values, a)))
-            refuse_attribute(r, name, "not a value of the attribute ");
-        if (r->answered)
-            return false;
-        set->named |= 1u << a;
-        node = decoder_skip(d, value);
-    }
-    return true;
-}
+#include "server/doors/native/attributes.h"
 
 /* ---- create, update ---------------------------------------------------------------------------------------------- */
 
@@ -78,8 +20,8 @@ static void answer_exists(struct request *r, const struct queue *q, const struct
             continue;
         encode_text(r->out, attribute_row(a)->name);
         encode_array(r->out, 2);
-        encode_attribute(r->out, a, attribute_get(&q->attributes, a));
-        encode_attribute(r->out, a, attribute_get(&set->values, a));
+        encode_attribute(r->out, a, &q->attributes);
+        encode_attribute(r->out, a, &set->values);
     }
     answer_error_end(r);
 }
@@ -93,7 +35,7 @@ void handle_queue_create(struct request *r)
     uint32_t differing;
 
     attributes_init(&set.values);
-    if (request_has(r, ATTRIBUTES) && !read_attributes(r, r->arguments[ATTRIBUTES].node, &set))
+    if (request_has(r, ATTRIBUTES) && !attributes_read(r, r->arguments[ATTRIBUTES].node, &set))
         return;
     const enum error_code code = broker_queue_create(r->broker, r->now_ms, name.data, name.bytes, &set, &created,
                                                      &differing);
@@ -115,7 +57,7 @@ void handle_queue_update(struct request *r)
     struct queue *q = request_queue(r);
     struct attribute_set set = {.named = 0};
 
-    if (q == NULL || !read_attributes(r, r->arguments[ATTRIBUTES].node, &set))
+    if (q == NULL || !attributes_read(r, r->arguments[ATTRIBUTES].node, &set))
         return;
     const enum error_code code = broker_queue_update(r->broker, q, &set);
     if (code != ERR_NONE)

@@ -32,12 +32,16 @@ void handle_receive(struct request *r)
 
 void handle_consume(struct request *r)
 {
-    enum { QUEUE, PREFETCH, ACK, VISIBILITY };
+    enum { QUEUE, PREFETCH, ACK, VISIBILITY, EXCLUSIVE, SINGLE_ACTIVE, PRIORITY, GROUP_PREFETCH };
     struct queue *q = request_queue(r);
     const bool auto_ack = request_has(r, ACK) && request_says(r, ACK, "auto");
     const struct consume_options options = {
         .prefetch = (uint32_t)request_number(r, PREFETCH, r->door->options->prefetch),
         .auto_ack = auto_ack,
+        .exclusive = request_number(r, EXCLUSIVE, false),
+        .single_active = request_number(r, SINGLE_ACTIVE, false),
+        .priority = (uint32_t)request_number(r, PRIORITY, 0),
+        .group_prefetch = (uint32_t)request_number(r, GROUP_PREFETCH, 0),
         .visibility_ms = request_ms(r, VISIBILITY),
     };
     uint64_t id;
@@ -46,6 +50,11 @@ void handle_consume(struct request *r)
         return;
     if (request_has(r, ACK) && !auto_ack && !request_says(r, ACK, "manual")) {
         answer_bad_request(r, "ack", "ack must be manual or auto");
+        return;
+    }
+    /* To the broker 0 means that the queue's own applies. */
+    if (request_has(r, GROUP_PREFETCH) && options.group_prefetch == 0) {
+        answer_bad_request(r, "group_prefetch", "group_prefetch must be at least 1");
         return;
     }
     const enum error_code code = broker_consume(r->broker, q, &r->session->peer, &options, &id);

@@ -187,6 +187,25 @@ bool request_max(struct request *r, unsigned argument, uint32_t *max)
     return asked != 0 && asked <= r->broker->limits.max_batch;
 }
 
+/* Names are sorted by their bytes: those with a prefix stand together, from the prefix itself on. */
+bool request_page(struct request *r, struct page *page)
+{
+    enum { PREFIX, CURSOR, MAX };
+    const struct view none = {"", 0};
+    const struct view cursor = request_has(r, CURSOR) ? r->arguments[CURSOR].text : none;
+
+    page->prefix = request_has(r, PREFIX) ? r->arguments[PREFIX].text : none;
+    const size_t common = cursor.bytes < page->prefix.bytes ? cursor.bytes : page->prefix.bytes;
+    const int order = memcmp(cursor.data, page->prefix.data, common);
+    page->from = order > 0 || (order == 0 && cursor.bytes > page->prefix.bytes) ? cursor : page->prefix;
+    return request_max(r, MAX, &page->max);
+}
+
+bool page_has(const struct page *page, const char *name, size_t bytes)
+{
+    return bytes >= page->prefix.bytes && memcmp(name, page->prefix.data, page->prefix.bytes) == 0;
+}
+
 const char *message_state_text(enum message_state state)
 {
     static const char *const texts[] = {

@@ -57,14 +57,14 @@ void answer_bad_request(struct request *r, const char *key, const char *text);
 void answer_error_begin(struct request *r, enum error_code code, const char *which, uint32_t extra);
 void answer_error_end(struct request *r);
 
+/* The head of an error answer; the caller puts encode_error() or the like behind it, then calls answer_error_end(). */
+void answer_failure_begin(struct request *r);
+
 /*
  * [code, text], or [code, text, details] if there are any. text NULL: the code's own, with `which` behind it. The
  * caller puts `extra` more pairs of details behind it.
  */
 void encode_error(struct buffer *out, enum error_code code, const char *text, const char *which, uint32_t extra);
-
-/* A queue's attribute: a number, or the word of a choice. */
-void encode_attribute(struct buffer *out, enum attribute a, int64_t value);
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
@@ -88,6 +88,14 @@ static inline int64_t request_ms(const struct request *r, unsigned argument)
 /* True if the argument is this word. */
 bool request_says(const struct request *r, unsigned argument, const char *word);
 
+/* What an effect that answers the request later is known by: its msgid, or NO_ANSWER of a notification. */
+#define NO_ANSWER UINT64_MAX
+
+static inline uint64_t request_token(const struct request *r)
+{
+    return r->notification ? NO_ANSWER : r->msgid;
+}
+
 /* The queue that argument 0 names; NULL: QUEUE_NOT_FOUND has been answered. */
 struct queue *request_queue(struct request *r);
 
@@ -102,6 +110,19 @@ bool request_ids(struct request *r, const char *key, uint32_t node, uint32_t *co
 
 /* A `max` option: 1 to max_batch, default 100. False: the error has been answered. */
 bool request_max(struct request *r, unsigned argument, uint32_t *max);
+
+/* What a list by name is asked for with {prefix, cursor, max}. */
+struct page {
+    struct view prefix;
+    struct view from; /* the first name that may be shown */
+    uint32_t max;
+};
+
+/* Reads arguments 0 to 2. False: the error has been answered. */
+bool request_page(struct request *r, struct page *page);
+
+/* True if the name has the prefix. */
+bool page_has(const struct page *page, const char *name, size_t bytes);
 
 /* The mask of states that a `state` option asks for, all if it is not given. False: BAD_REQUEST has been answered. */
 bool request_states(struct request *r, unsigned argument, unsigned *states);

@@ -75,6 +75,33 @@ static void add_queues(struct facts *facts, const struct request *r)
     add(facts, "clients", "waiters", waiters);
 }
 
+static void add_topics_and_moves(struct facts *facts, const struct request *r)
+{
+    const struct broker *b = r->broker;
+    uint64_t subscriptions = 0, moves = 0;
+
+    r->door->extra_work += (b->topic_count + b->move_count) / 64;
+    for (uint32_t i = 0; i < b->topic_count; i++)
+        subscriptions += b->topics[i]->subscription_count;
+    for (const struct move *move = b->moves; move != NULL; move = move->next)
+        moves += move->state == MOVE_RUNNING;
+    add(facts, "queues", "topics", b->topic_count);
+    add(facts, "queues", "subscriptions", subscriptions);
+    add(facts, "queues", "moves", moves);
+}
+
+/* Publishes that wait for room, and what their messages take of the memory. */
+static void add_held(struct facts *facts, const struct request *r)
+{
+    uint64_t publishes = 0, sessions = 0;
+
+    for (const struct session *s = r->door->sessions; s != NULL; s = s->next, sessions++)
+        publishes += s->peer.held_count;
+    r->door->extra_work += (uint32_t)(sessions / 64);
+    add(facts, "clients", "held_publishes", publishes);
+    add(facts, "memory", "held_bytes", r->broker->held_bytes);
+}
+
 static void add_counters(struct facts *facts, const struct request *r)
 {
 #define X(field, help) add(facts, "counters", #field, r->broker->counters.field);
@@ -123,6 +150,8 @@ void handle_server_info(struct request *r)
     }
     add_process(&facts, r);
     add_queues(&facts, r);
+    add_topics_and_moves(&facts, r);
+    add_held(&facts, r);
     add_counters(&facts, r);
     answer_begin(r);
     encode_map(r->out, count);

@@ -196,9 +196,9 @@ static void charge(struct native *door, uint32_t *budget)
 }
 
 /*
- * True if an unfinished request may not grow on. At the limit a publish is read to its end and refused; only when requests
- * that do not end have taken an eighth more than all there is are those cut that hold much. What settles deliveries is
- * far smaller.
+ * True if an unfinished request may not grow on. At the limit a publish is read to its end and refused; only when
+ * requests that do not end have taken an eighth more than all there is are those cut that hold much. What settles
+ * deliveries is far smaller.
  */
 static bool hoards(const struct session *session, const struct decoder *d)
 {

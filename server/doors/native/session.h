@@ -36,18 +36,21 @@ struct session {
 /* What serves one request at a time, whosever it is. */
 struct native_scratch {
     struct signature commands[COMMAND_COUNT];
-    struct signature message; /* the options of one message in a publish */
+    struct signature message; /* MESSAGE_OPTIONS */
+    struct signature backoff; /* BACKOFF_PARTS */
     struct decoder *spare_decoders[SPARE_DECODERS];
     uint32_t spare_decoder_count;
     struct owed_store owed;
     struct buffer sink; /* takes the answers that notifications do not get */
-    struct arena arena; /* headers of a publish, on their way to the broker */
+    struct arena arena; /* headers and filters on their way to the broker */
     struct publication *publications;
     enum error_code *refused;
     const char **which;
     uint32_t publication_cap; /* of the three arrays above */
     uint64_t *numbers;        /* receipts or ids */
     uint32_t number_cap;
+    struct commit_part *parts;
+    uint32_t part_cap;
 };
 
 /* Length of the out stream up to now, written or not. */
@@ -72,11 +75,16 @@ void native_return_decoder(struct native *door, struct session *session, struct 
 /* Room in the arrays of the scratch; false when out of memory. */
 bool native_numbers(struct native_scratch *scratch, uint32_t count);
 bool native_publications(struct native_scratch *scratch, uint32_t count);
+bool native_parts(struct native_scratch *scratch, uint32_t count);
 
-/* The signature of the options of one message in a publish. */
-#define PUBLISH_MESSAGE_OPTIONS "{headers:map group:text delay:ms ttl:ms}"
+/* The signature of the options of one message. */
+#define MESSAGE_OPTIONS "{headers:map group:text dedup_id:text priority:count delay:ms ttl:ms}"
 
-/* The hook of the decoders: where the bytes of a large str or bin go. */
-enum error_code publish_stream_begin(void *user, const struct decoder *d, uint32_t bytes, struct stream *out);
+/* The parts of an attribute that says how what comes back is delayed. */
+#define BACKOFF_PARTS "{base:ms factor:any cap:ms jitter:any}"
+
+/* The hooks of the decoders: where the bytes of a large str or bin go, and what becomes of them if unwanted. */
+enum error_code body_stream_begin(void *user, const struct decoder *d, uint32_t bytes, struct stream *out);
+void body_stream_release(void *user, void *owner);
 
 #endif

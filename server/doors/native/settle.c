@@ -1,8 +1,8 @@
 /*
  * settle: what becomes of deliveries. All four methods take an array of receipts and answer alike.
  */
+#include "protocol/utf8.h"
 #include "server/doors/native/request.h"
-#include "server/doors/native/utf8.h"
 
 /* Stands for an element that is no receipt; no receipt is this large, so the broker finds it stale. */
 #define NO_RECEIPT UINT64_MAX
@@ -68,7 +68,7 @@ static void answer_settled(struct request *r, enum error_code code, uint32_t app
 static bool read_note(struct request *r, unsigned argument, struct view *note)
 {
     *note = request_has(r, argument) ? r->arguments[argument].text : (struct view){NULL, 0};
-    if (note->bytes <= LIMIT_NOTE_BYTES && utf8_valid(*note))
+    if (note->bytes <= LIMIT_NOTE_BYTES && utf8_is_text(note->data, note->bytes))
         return true;
     answer_bad_request(r, "note", "a note must be UTF-8 of at most 1024 bytes");
     return false;
