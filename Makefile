@@ -87,7 +87,8 @@ Q   := $(if $(filter 1,$(V)),,@)
 say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 ld   = $(Q)mkdir -p $(@D) && $(CC) $(link) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-.PHONY: all run test check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean help FORCE
+.PHONY: all run test check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean
+.PHONY: help FORCE
 .PHONY: test-programs fuzz-programs
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

@@ -35,6 +35,7 @@ static void join(struct broker *b, struct queue *q, struct publishing *p)
     struct publishing *before = q->held_tail;
     while (before && before->number > p->number)
         before = before->prev;
+    q->held_count++;
     p->queue = q;
     p->prev = before;
     p->next = before ? before->next : q->held;
@@ -61,6 +62,7 @@ static void leave(struct broker *b, struct publishing *p)
         q->held_tail = p->prev;
     p->prev = p->next = NULL;
     p->queue = NULL;
+    q->held_count--;
     if (q->held) {
         held_room(b, q); /* the next one may need less, and what has gone in may make duplicates of others */
         return;

@@ -1,5 +1,7 @@
 #include "server/broker/queue.h"
 
+#include "server/broker/dedup.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -207,4 +209,14 @@ int64_t queue_oldest_ms(const struct queue *queue, int64_t now_ms)
 {
     struct ring_cursor at = ring_first(queue->messages, MESSAGE_READY, 0);
     return at.page ? now_ms - ((const struct message *)ring_item(at))->published_ms : 0;
+}
+
+uint64_t queue_group_count(const struct queue *queue)
+{
+    return queue->groups.table.count;
+}
+
+uint64_t queue_dedup_count(const struct queue *queue)
+{
+    return queue->dedups ? queue->dedups->table.count : 0;
 }

@@ -164,6 +164,7 @@ struct queue {
     uint32_t single_active_count;        /* consumers that ask for it */
     bool exclusive;                      /* its one consumer wants to be alone */
     struct publishing *held, *held_tail; /* publishes that wait for room */
+    uint32_t held_count;
     struct forecast forecast;
     uint64_t next_id;
     uint32_t updates;                  /* how often its attributes have been changed */
@@ -200,6 +201,10 @@ static inline uint64_t queue_body_bytes(const struct queue *queue)
 {
     return queue->state_bytes[0] + queue->state_bytes[1] + queue->state_bytes[2] + queue->state_bytes[3];
 }
+
+/* Groups with a message in whatever state; dedup ids that are remembered. */
+uint64_t queue_group_count(const struct queue *queue);
+uint64_t queue_dedup_count(const struct queue *queue);
 
 /* The oldest ready message's age in ms; 0 if none is ready. */
 int64_t queue_oldest_ms(const struct queue *queue, int64_t now_ms);

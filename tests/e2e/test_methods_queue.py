@@ -356,3 +356,19 @@ def test_a_paused_queue_stores_and_its_clocks_run(wire, queue):
     assert wire.call("receive", queue, {"max": 10}) == []
     wire.call("queue.resume", queue)
     assert [d[3] for d in wire.call("receive", queue, {"max": 10})] == [b"b", b"c", b"d"]
+
+
+def test_info_counts_groups_remembered_ids_and_publishes_that_wait(wire, other):
+    """Groups count while a message of them is in the queue, ids while they are remembered, publishes while they wait."""
+    wire.call("queue.create", "counted", {"type": "fifo", "max_messages": 2})
+    wire.call("publish", "counted", [[b"a", {"group": "x", "dedup_id": "1"}], [b"b", {"group": "y"}]])
+    other.send("publish", "counted", [[b"c", {"group": "z"}]], {"wait": 20000})
+    until(lambda: wire.call("queue.info", "counted")["held_publishes"] == 1)
+    info = wire.call("queue.info", "counted")
+    assert (info["groups"], info["dedup_ids"]) == (2, 1)
+    (receipt, *_), = wire.call("receive", "counted")
+    wire.call("ack", [receipt])
+    until(lambda: wire.call("queue.info", "counted")["held_publishes"] == 0)
+    info = wire.call("queue.info", "counted")
+    assert (info["groups"], info["dedup_ids"], info["total"]) == (2, 1, 2)
+    wire.call("queue.delete", "counted")

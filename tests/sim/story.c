@@ -82,7 +82,10 @@ static void do_at(struct story *s)
 static void do_limit(struct story *s)
 {
     struct broker_limits *l = &s->broker.limits;
+    const char *more = word_option(s, 1, "max_memory");
     l->max_memory_bytes = (uint64_t)word_number(s, 1, "max_memory", (int64_t)l->max_memory_bytes);
+    if (more && *more == '+')
+        l->max_memory_bytes += broker_memory(&s->broker);
     l->max_response_bytes = (uint64_t)word_number(s, 1, "max_response_bytes", (int64_t)l->max_response_bytes);
     l->max_message_bytes = (uint64_t)word_number(s, 1, "max_message_bytes", (int64_t)l->max_message_bytes);
     l->max_batch = (uint64_t)word_number(s, 1, "max_batch", (int64_t)l->max_batch);
@@ -93,6 +96,7 @@ static void do_limit(struct story *s)
 static void do_drain(struct story *s)
 {
     s->broker.draining = true;
+    broker_refuse_held(&s->broker, ERR_DRAINING);
 }
 
 static void do_stop(struct story *s)

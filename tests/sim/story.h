@@ -36,7 +36,8 @@
  *     ack Q [multiple] m..   nack Q [delay=n] [dead] [note=w] m..   extend Q ms m..   park Q [note=w] m..
  *     kick Q n   kick Q ids=1,2   discard Q ids=1,2   peek Q [state=s] [from=n] [to=n] [max=n] [group=g]
  *     move Q [to=R] [rate=n] [max=n]   moves   move_cancel id
- *     P close   P full   P drained   unwritten Q m..   written Q m..   at ms   drain   stop   stop_finish   limit name=n
+ *     P close   P full   P drained   unwritten Q m..   written Q m..   at ms   drain   stop   stop_finish
+ *     limit name=n (max_memory=+n: so much more than is in use now)
  *     counters Q   state (everything that lies and stands in queues)
  */
 #ifndef TESTS_SIM_STORY_H

@@ -49,10 +49,13 @@ void handle_queue_info(struct request *r)
         return;
     answer_begin(r);
     /* `type` is an attribute that the summary has shown. */
-    encode_map(out, SUMMARY_PAIRS + 5 + COUNTER_PAIRS + ATTRIBUTE_TOTAL - 1);
+    encode_map(out, SUMMARY_PAIRS + 8 + COUNTER_PAIRS + ATTRIBUTE_TOTAL - 1);
     encode_summary(out, q);
     encode_number(out, "next_id", q->next_id);
     encode_number(out, "oldest_ms", (uint64_t)queue_oldest_ms(q, r->now_ms));
+    encode_number(out, "groups", queue_group_count(q));
+    encode_number(out, "dedup_ids", queue_dedup_count(q));
+    encode_number(out, "held_publishes", q->held_count);
     encode_rate(out, "publish_rate", meter_rate(&q->publish_meter, r->now_ms));
     encode_rate(out, "deliver_rate", meter_rate(&q->deliver_meter, r->now_ms));
     encode_rate(out, "ack_rate", meter_rate(&q->ack_meter, r->now_ms));

@@ -290,3 +290,34 @@
   A/1 gets 3:c/g
 > B receive dead max=9
   gets 1:a/g 2:b/g
+
+## jitter shortens the delay by a random part of it, never to more than asked for
+> create q backoff=1000/1/0/0.5
+> publish q a b c d
+  ids 1..4
+> A receive q max=4
+  gets 1:a 2:b 3:c 4:d
+> nack q 1 2 3 4
+  4
+> at 499
+> info q
+  delayed 4 ready 0 inflight 0 parked 0 bytes 4
+> at 1000
+> info q
+  delayed 0 ready 4 inflight 0 parked 0 bytes 4
+
+## backoff ends at ten years
+> create q backoff=315360000000/1000
+> publish q a
+  id 1
+> A receive q
+  gets 1:a
+> nack q delay=0 1
+  1
+> A receive q
+  gets 1:a#2
+> nack q 1
+  1
+> state
+  q standard next 2
+    1:a#2 delayed due 315360000000 held kept 345600000

@@ -453,3 +453,34 @@
 > A close
 > B receive f max=2
   gets 1:a/g 2:b/g
+
+## an answer stops before it would pass the largest response, and what it has locks its group
+> create f type=fifo
+> limit max_response_bytes=100
+> A receive f max=10 wait=1000
+  r1 waits
+> B receive f max=10 wait=1000
+  r2 waits
+> publish f a,size=60,group=g b,size=60,group=g c,size=60,group=h
+  ids 1..3
+  A.r1 gets 1:a......./g
+  B.r2 gets 3:c......./h
+> C receive f max=10
+  gets nothing
+> ack f 1
+  1
+> C receive f max=10
+  gets 2:b......./g
+
+## a wait of 0 that ends with its connection takes nothing along
+> create f type=fifo
+> A consume f prefetch=1
+  consumer 1
++ publish f a,group=g b,group=h
+  ids 1..2
++ B receive f
+  r1 waits
+> B close
+  A/1 gets 1:a/g
+> info f
+  delayed 0 ready 1 inflight 1 parked 0 bytes 2

@@ -257,3 +257,77 @@
 > delete q
   2
   C.p3 QUEUE_NOT_FOUND
+
+## at the memory limit a publish that waits is held until there is memory, and so is who comes after it
+> create q
+> publish q a,size=200000
+  id 1
+> limit max_memory=+1000
+> publish q b,size=5000
+  MEMORY_LIMIT
+> A publish q wait=1000 b,size=5000
+  p1 is held
+> publish q c
+  MEMORY_LIMIT
+> B publish q wait=1000 d
+  p2 is held
+> A receive q
+  gets 1:a.......
+> ack q 1
+  1
+  A.p1 id 2
+  B.p2 id 3
+
+## when the wait for memory is over, all of it is refused; a raised limit lets it in before
+> create q
+> publish q a,size=200000
+  id 1
+> limit max_memory=+1000
+> A publish q wait=1000 b,size=5000
+  p1 is held
+> at 1000
+  A.p1 MEMORY_LIMIT
+> A publish q wait=1000 b,size=5000
+  p2 is held
+> limit max_memory=+100000
+  A.p2 id 2
+
+## what waits may hold an eighth of the memory; more is refused at once
+> create q
+> publish q a,size=200000
+  id 1
+> limit max_memory=+1000
+> A publish q wait=1000 b,size=20000
+  p1 is held
+> A publish q wait=1000 c,size=20000
+  MEMORY_LIMIT
+> A close
+> A publish q wait=1000 c,size=20000
+  p3 is held
+
+## a server that drains or stops refuses what waits
+> create q max_messages=1
+> publish q a
+  id 1
+> A publish q wait=1000 b
+  p1 is held
+> drain
+  A.p1 DRAINING
+> A publish q wait=1000 b
+  DRAINING
+> commit publish q b
+  DRAINING
+
+## stopping refuses them too
+> create q max_messages=1
+> publish q a
+  id 1
+> A publish q wait=1000 b
+  p1 is held
+> B receive q
+  gets 1:a
+> stop
+  A.p1 DRAINING
+> ack q 1
+  1
+> stop_finish
