@@ -126,6 +126,16 @@ static void option_add(struct command_line *line, const struct given *given)
     line->options[line->option_count++] = *given;
 }
 
+/* The value, which is the end of that word. False if it holds a zero byte: no option can. */
+static bool value_is(struct command_line *line, struct given *given, const struct word *word, const char *value)
+{
+    given->value = value;
+    given->quoted = word->quoted_from == (size_t)(value - word->text);
+    if (strlen(value) == word->bytes - (size_t)(value - word->text))
+        return true;
+    return command_line_wrong(line, "%s: a value must not hold a zero byte", line->form.name);
+}
+
 /* The word at s->at begins with `dashes` dashes and is an option; its value may be the next word. */
 static bool dashed_read(struct sorter *s, size_t dashes)
 {
@@ -140,25 +150,23 @@ static bool dashed_read(struct sorter *s, size_t dashes)
                        list_finds(line->form.common, true, name, bytes, &item);
     if (!known && !form_has(&line->form, "map"))
         return unknown_option(line, name, bytes);
-    struct given given = {.name = known ? item.name : name,
-                          .name_bytes = bytes,
-                          .value = equals != NULL ? equals + 1 : NULL,
-                          .type = known ? item.type : NULL,
-                          .quoted = word->quoted};
+    struct given given = {.name = known ? item.name : name, .name_bytes = bytes, .type = known ? item.type : NULL};
+    if (equals != NULL && !value_is(line, &given, word, equals + 1))
+        return false;
     if (given.value == NULL && known && command_item_has_type(&item, "bool"))
         given.value = "true";
     if (given.value == NULL && s->at + 1 >= s->count)
         return command_line_wrong(line, "%s: %.*s%s needs a value", line->form.name, (int)dashes, "--", name);
     if (given.value == NULL) {
         word = &s->words[++s->at];
-        given.value = word->text;
-        given.quoted = word->quoted;
+        if (!value_is(line, &given, word, word->text))
+            return false;
     }
     option_add(line, &given);
     return true;
 }
 
-/* key=value without dashes. False if the word is a positional argument. */
+/* key=value without dashes. False if the word is a positional argument, or the value is wrong (then ->wrong says so). */
 static bool pair_read(struct command_line *line, const struct word *word)
 {
     const char *equals = strchr(word->text, '=');
@@ -170,11 +178,11 @@ static bool pair_read(struct command_line *line, const struct word *word)
     const bool known = bytes > 1 && option_find(&line->form, word->text, bytes, &item);
     if (!known && (!form_has(&line->form, "map") || line->count == 0))
         return false;
-    option_add(line, &(struct given){.name = known ? item.name : word->text,
-                                     .name_bytes = bytes,
-                                     .value = equals + 1,
-                                     .type = known ? item.type : NULL,
-                                     .quoted = word->quoted});
+    struct given given = {
+        .name = known ? item.name : word->text, .name_bytes = bytes, .type = known ? item.type : NULL};
+    if (!value_is(line, &given, word, equals + 1))
+        return false;
+    option_add(line, &given);
     return true;
 }
 
@@ -211,6 +219,8 @@ bool command_line_read(struct command_line *line, const struct command_form *for
             return false;
         else if (dashes == 0 && !(options && pair_read(line, word)))
             line->positional[line->count++] = word;
+        if (line->wrong[0] != '\0')
+            return false;
     }
     return true;
 }

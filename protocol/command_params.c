@@ -224,7 +224,7 @@ static bool options_write(struct command_line *line, struct buffer *out, uint32_
     ++*params;
     for (size_t i = 0; i < line->option_count; i++) {
         const struct given *given = &line->options[i];
-        const struct word word = {given->value, strlen(given->value), given->quoted};
+        const struct word word = {given->value, strlen(given->value), given->quoted, given->quoted ? 0 : SIZE_MAX};
         if (!option_item(line, given, &item))
             continue;
         encode_str(out, given->name, given->name_bytes);

@@ -12,7 +12,7 @@
 
 /*  code               text                                                    retry */
 #define ERROR_LIST(X)                                                   \
-    X(BAD_REQUEST, "the request is not well formed", false)             \
+    X(BAD_REQUEST, "the request is not valid", false)                   \
     X(UNKNOWN_METHOD, "no such method", false)                          \
     X(TOO_LARGE, "the body is larger than allowed", false)              \
     X(LIMIT, "a configured limit forbids this", false)                  \

@@ -20,6 +20,7 @@
 
 /* The key of a publish to a topic, and a subscription's pattern. */
 #define LIMIT_KEY_BYTES 255
+#define LIMIT_KEY_WORDS 32
 
 /* Priorities of messages and of consumers: 0 to 9, 9 first. */
 #define LIMIT_PRIORITIES 10
@@ -58,8 +59,11 @@
 #define LIMIT_TOPICS        10000
 #define LIMIT_MOVES         1000
 
-/* Copies that one call to a topic, or one commit, may make. */
-#define LIMIT_COPIES 65536
+/* Copies that one call to a topic, or one commit, may make; and steps that it may take to find out where they go: one for each
+   subscription of the topic, and for each message and subscription one and one for each 32 bytes of its filter. */
+#define LIMIT_COPIES        65536
+#define LIMIT_ROUTING       1000000
+#define LIMIT_ROUTING_BYTES 32
 
 /* Lists of publishes (queues and topics) in one commit. */
 #define LIMIT_COMMIT_PARTS 1000

@@ -1,5 +1,6 @@
 #include "protocol/words.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +47,9 @@ static const char *word_read(const char **at, const char *end, char *out, struct
             return NULL;
         if (quote == '\0' ? c == '\'' || c == '"' : c == quote) {
             quote = c == quote ? '\0' : c;
-            word->quoted = true;
+            if (word->quoted_from > word->bytes)
+                word->quoted_from = word->bytes;
+            word->quoted = word->quoted_from == 0;
             continue;
         }
         int byte = (unsigned char)c;
@@ -89,7 +92,7 @@ const char *words_split(struct words *words, const char *line, size_t bytes)
         if (at == end)
             return NULL;
         struct word *word = &words->list[words->count];
-        word->text = text;
+        *word = (struct word){.text = text, .quoted_from = SIZE_MAX};
         const char *wrong = word_read(&at, end, text, word);
         if (wrong != NULL)
             return wrong;
@@ -110,7 +113,7 @@ bool words_copy(struct words *words, size_t count, char *const *texts)
     char *text = words->text;
     for (; words->count < count; words->count++) {
         const size_t length = strlen(texts[words->count]);
-        words->list[words->count] = (struct word){text, length, false};
+        words->list[words->count] = (struct word){text, length, false, SIZE_MAX};
         memcpy(text, texts[words->count], length + 1);
         text += length + 1;
     }

@@ -16,7 +16,8 @@
 struct word {
     const char *text; /* terminated, after `bytes` bytes */
     size_t bytes;
-    bool quoted; /* some of it stood in quotes: never an option */
+    bool quoted;        /* it begins with a quote: never an option */
+    size_t quoted_from; /* where in `text` the first piece in quotes begins; SIZE_MAX: there is none */
 };
 
 struct words {

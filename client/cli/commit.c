@@ -108,7 +108,7 @@ static bool parts_read(struct arguments *a, struct lists *lists, struct word *wo
         const enum part part = part_begun(&words[at], &rest);
         size_t first = at + 1, end = at + 1;
         if (rest != NULL) {
-            words[at] = (struct word){rest, strlen(rest), true};
+            words[at] = (struct word){.text = rest, .bytes = strlen(rest), .quoted = true};
             first = at;
         }
         while (end < count && part_begun(&words[end], &rest) == PARTS)

@@ -186,7 +186,8 @@ static int queue_describe(struct cli *cli, struct queue_line *queue)
     FILE *out = open_memstream(&queue->line, &bytes);
     if (out == NULL)
         memory_over();
-    fprintf(out, "queue create %s", queue->name);
+    fputs("queue create ", out);
+    word_write(out, queue->name, strlen(queue->name));
     for (size_t i = 0; attribute_facts(i) != NULL; i++) {
         const struct attribute_facts *facts = attribute_facts(i);
         struct ringmq_value value = ringmq_value_get(info, facts->name);
@@ -283,9 +284,12 @@ static bool subscription_write(const char *topic, struct ringmq_value subscripti
     struct ringmq_value filter = ringmq_value_get(subscription, "filter");
     struct ringmq_bytes text = ringmq_value_bytes(pattern);
 
-    if (!is_json(filter))
+    if (!is_json(filter) || (text.bytes > 0 && memchr(text.data, '\0', text.bytes) != NULL))
         return false;
-    printf("topic subscribe %s %.*s", topic, (int)queue.bytes, queue.data);
+    fputs("topic subscribe ", stdout);
+    word_write(stdout, topic, strlen(topic));
+    putchar(' ');
+    word_write(stdout, queue.data, queue.bytes);
     if (text.data != NULL && !ringmq_value_equals(pattern, "#")) {
         fputs(" --pattern ", stdout);
         word_write(stdout, text.data, text.bytes);
@@ -314,8 +318,11 @@ static int topics_export(struct cli *cli, bool *whole)
     struct ringmq_value info, subscription;
     int status = names_ask(cli, ringmq_topic_list, "topics", &topics);
 
-    for (size_t i = 0; i < topics.count && status == RINGMQ_OK; i++)
-        printf("topic create %s\n", topics.list[i].name);
+    for (size_t i = 0; i < topics.count && status == RINGMQ_OK; i++) {
+        fputs("topic create ", stdout);
+        word_write(stdout, topics.list[i].name, strlen(topics.list[i].name));
+        putchar('\n');
+    }
     for (size_t i = 0; i < topics.count && status == RINGMQ_OK; i++) {
         const char *name = topics.list[i].name;
         status = ringmq_topic_info(cli->conn, name, &info, cli->timeout_ms);
@@ -328,7 +335,10 @@ static int topics_export(struct cli *cli, bool *whole)
         struct ringmq_iterator it = ringmq_iterate(ringmq_value_get(info, "subscriptions"));
         while (ringmq_next(&it, NULL, &subscription)) {
             if (!subscription_write(name, subscription)) {
-                cli_complain(cli, "export: a filter of topic %s holds bytes that are not text: left out", name);
+                cli_complain(
+                    cli,
+                    "export: a subscription to topic %s has a pattern or a filter that no command can say: left out",
+                    name);
                 *whole = false;
             }
         }

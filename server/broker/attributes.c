@@ -63,7 +63,7 @@ static enum error_code check_dead_letter(struct broker *b, struct view name, con
         return broker_refuse(b, ERR_BAD_REQUEST, "dead_letter");
     const struct queue *to = broker_queue_find(b, a->dead_letter.text, a->dead_letter.bytes);
     if (!to)
-        return is_named ? ERR_QUEUE_NOT_FOUND : ERR_NONE;
+        return is_named ? broker_refuse(b, ERR_QUEUE_NOT_FOUND, "dead_letter") : ERR_NONE;
     if (is_named && to->attributes.type != a->type)
         return broker_refuse(b, ERR_BAD_REQUEST, "dead_letter");
     if (a->durable && !to->attributes.durable)
@@ -80,6 +80,8 @@ enum error_code attributes_merge(struct broker *b, struct view name, const struc
             attribute_copy(&merged, &set->values, (enum attribute)a);
     if (merged.visibility > merged.max_hold)
         return broker_refuse(b, ERR_LIMIT, "max_hold");
+    if (merged.retention != 0 && merged.delay >= merged.retention)
+        return broker_refuse(b, ERR_LIMIT, "retention");
     if ((uint64_t)merged.max_message_bytes > b->limits.max_body_bytes)
         return broker_refuse(b, ERR_LIMIT, "max_request_bytes");
     enum error_code code = check_dead_letter(b, name, &merged, set->named);

@@ -82,6 +82,11 @@ static enum error_code check(const struct broker *b, const struct queue *q, cons
         *which = "max_bytes";
         return ERR_TOO_LARGE;
     }
+    int64_t delay_ms = p->delay_ms >= 0 ? p->delay_ms : q->attributes.delay;
+    if (q->attributes.retention != 0 && delay_ms >= q->attributes.retention) {
+        *which = "retention"; /* it would be removed before it was ever ready */
+        return ERR_LIMIT;
+    }
     return ERR_NONE;
 }
 
@@ -93,8 +98,9 @@ bool batch_add(struct broker *b, struct batch *batch, struct queue *q, const str
     *s = (struct staged){.queue = q, .index = index, .code = refused, .which = which, .updates = q->updates};
     if (s->code == ERR_NONE)
         s->code = check(b, q, p, by_topic, &s->which);
-    /* One that is too large now may have been stored before: then it is a duplicate, and that comes before every limit. */
-    if ((s->code == ERR_NONE || s->code == ERR_TOO_LARGE) && refused == ERR_NONE && dedup_wanted(q, p)) {
+    /* One that a limit forbids now may have been stored before: then it is a duplicate, and that comes before every limit. */
+    bool limit = s->code == ERR_TOO_LARGE || s->code == ERR_LIMIT;
+    if ((s->code == ERR_NONE || limit) && refused == ERR_NONE && dedup_wanted(q, p)) {
         s->entry = dedup_new(b, q, p);
         if (!s->entry)
             return false;
@@ -133,7 +139,12 @@ static bool review(struct broker *b, struct batch *batch, struct staged *s)
 {
     struct queue *q = s->queue;
     const struct publication p = {
-        .body = message_body(s->message), .group = message_group(s->message), .dedup_id = message_dedup_id(s->message)};
+        .body = message_body(s->message),
+        .group = message_group(s->message),
+        .dedup_id = message_dedup_id(s->message),
+        .delay_ms = s->delay_ms,
+        .ttl_ms = s->ttl_ms,
+    };
     dedup_free(b, s->entry);
     s->entry = dedup_wanted(q, &p) ? dedup_new(b, q, &p) : NULL;
     if (dedup_wanted(q, &p) && !s->entry)

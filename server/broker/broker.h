@@ -151,6 +151,7 @@ struct broker {
     struct publishing *published, *published_tail; /* those that are over, until broker_effects_done() */
     struct queue *lines;                           /* queues in which publishes wait */
     bool room;                                     /* one of them is worth a look */
+    uint64_t room_events;                          /* how often that came about */
     uint64_t starving_bytes;          /* what was counted when one found too little memory; 0: none waits for memory */
     uint64_t starving_max;            /* and what max_memory_bytes was */
     struct group *dead_groups;        /* of purged queues, freed in slices */
@@ -209,7 +210,7 @@ uint32_t broker_queue_lower(const struct broker *b, const char *name, size_t byt
 
 /*
  * Creates a queue, or finds it as it should be: *created says which. BAD_REQUEST (which: attribute), LIMIT (which:
- * max_hold, max_queues, max_request_bytes), QUEUE_EXISTS (named attributes differ: b->differing has their bits), MEMORY_LIMIT.
+ * max_hold, max_queues, max_request_bytes, retention), QUEUE_EXISTS (named attributes differ: b->differing has their bits), MEMORY_LIMIT.
  */
 enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
                                     const struct attribute_set *set, bool *created, uint32_t *differing);
@@ -282,7 +283,7 @@ struct held_result {
 
 /*
  * Puts a copy of each message into every queue with a subscription that matches it, all or none: the first refusal is the
- * call's, b->outcomes names the message. *copies counts, duplicates included. Besides what broker_publish() says: UNROUTABLE.
+ * call's, b->outcomes names the message. *copies counts, duplicates included. Besides what broker_publish() says: UNROUTABLE, LIMIT (max_copies, max_routing).
  */
 enum error_code broker_topic_publish(struct broker *b, int64_t now_ms, struct topic *topic, struct view key,
                                      const struct publications *messages, const struct publish_options *options,

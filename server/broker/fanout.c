@@ -67,6 +67,10 @@ enum error_code fanout_count(struct broker *b, const struct topic *topic, struct
                              const struct publications *messages, struct tally *tally)
 {
     struct routes routes;
+    uint64_t filters = topic->subscription_count + topic->filter_bytes / LIMIT_ROUTING_BYTES;
+    tally->steps += topic->subscription_count + messages->count * filters;
+    if (tally->steps > LIMIT_ROUTING)
+        return broker_refuse(b, ERR_LIMIT, "max_routing");
     if (!routes_open(b, &routes, topic, key))
         return ERR_MEMORY_LIMIT;
     bool few = true;

@@ -9,8 +9,8 @@
 
 struct tally {
     uint64_t copies, cost;
-    uint32_t
-        wrong; /* messages for topics that were wrong on the wire: they are staged, for no queue, to be the call's error */
+    uint64_t steps; /* that it takes to find out where they go */
+    uint32_t wrong; /* messages that were wrong on the wire: staged for no queue, to be the call's error */
 };
 
 /* Adds a copy for that queue; false if there are too many for one call. */

@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Publishes that one turn lets in. */
-#define HELD_TURN 64
+/* Messages of publishes that are tried in one turn. */
+#define HELD_TURN 4096
 
 bool held_before(const struct queue *q, const struct publishing *p)
 {
@@ -77,6 +77,7 @@ static void leave(struct broker *b, struct publishing *p)
 void held_room(struct broker *b, struct queue *q)
 {
     b->room = true;
+    b->room_events++;
     q->roomy = q->held != NULL;
 }
 
@@ -293,6 +294,45 @@ bool held_ready(const struct broker *b)
     return b->room || is_fed(b);
 }
 
+/* True if the first of the line may find room now. */
+static bool may_fit(const struct broker *b, const struct queue *q, bool fed)
+{
+    if (q->roomy || (fed && held_reason(q) == ERR_MEMORY_LIMIT))
+        return true;
+    /* What has left another queue may be room for what this one has to displace. */
+    return q->attributes.overflow == OVERFLOW_DEAD_LETTER_OLDEST && q->tried != b->room_events;
+}
+
+/* Tries the line of one queue, from its first on, until one has to go on waiting or the budget is used up. */
+static void try_line(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget)
+{
+    bool went = true;
+    q->roomy = false;
+    q->tried = b->room_events;
+    while (q->held && went && *budget > 0) {
+        uint32_t cost = q->held->batch->count + 1;
+        *budget -= cost < *budget ? cost : *budget;
+        went = try_first(b, now_ms, q->held);
+    }
+    if (q->held && went)
+        q->roomy = b->room = true;
+}
+
+/* The next turn begins with this line: none is always the last to be looked at. */
+static void begin_with(struct broker *b, struct queue *first)
+{
+    struct queue **link = &b->lines, *all = b->lines;
+    while (*link != first)
+        link = &(*link)->lines_next;
+    if (all == first)
+        return;
+    *link = NULL;
+    b->lines = first;
+    while (first->lines_next)
+        first = first->lines_next;
+    first->lines_next = all;
+}
+
 void held_turn(struct broker *b, int64_t now_ms)
 {
     uint32_t budget = HELD_TURN;
@@ -303,19 +343,17 @@ void held_turn(struct broker *b, int64_t now_ms)
     b->starving_bytes = 0;
     for (struct queue *q = b->lines, *next; q; q = next) {
         next = q->lines_next;
-        bool memory = held_reason(q) == ERR_MEMORY_LIMIT;
-        /* What leaves another queue may be room for what this one has to displace. */
-        bool roomy = q->roomy || q->attributes.overflow == OVERFLOW_DEAD_LETTER_OLDEST;
-        if (!roomy && !(memory && fed)) {
-            if (memory)
-                starve(b, broker_memory(b));
-            continue;
+        if (budget == 0) {
+            begin_with(b, q);
+            b->room = true;
+            if (fed)
+                starve(b, UINT64_MAX); /* those that were not reached are still to be fed */
+            return;
         }
-        q->roomy = false;
-        while (q->held && budget > 0 && try_first(b, now_ms, q->held))
-            budget--;
-        if (budget == 0 && q->held)
-            held_room(b, q);
+        if (may_fit(b, q, fed))
+            try_line(b, now_ms, q, &budget);
+        else if (held_reason(q) == ERR_MEMORY_LIMIT)
+            starve(b, broker_memory(b));
     }
 }
 

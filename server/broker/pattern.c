@@ -49,12 +49,25 @@ static bool word_matches(const struct word *pattern, const struct word *key)
     return word_is(pattern, '*') || (pattern->bytes == key->bytes && memcmp(pattern->text, key->text, key->bytes) == 0);
 }
 
+bool key_valid(const char *text, size_t bytes)
+{
+    struct words words = words_of(text, bytes);
+    struct word word;
+    unsigned count = 0;
+
+    if (bytes > LIMIT_KEY_BYTES)
+        return false;
+    while (words_next(&words, &word))
+        count++;
+    return count <= LIMIT_KEY_WORDS;
+}
+
 bool pattern_valid(const char *text, size_t bytes)
 {
     struct words words = words_of(text, bytes);
     struct word word;
 
-    if (bytes > LIMIT_KEY_BYTES)
+    if (!key_valid(text, bytes))
         return false;
     while (words_next(&words, &word)) {
         if (word.bytes > 1 && (memchr(word.text, '*', word.bytes) || memchr(word.text, '#', word.bytes)))

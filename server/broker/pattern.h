@@ -22,7 +22,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* True if the text is a pattern: at most LIMIT_KEY_BYTES, and no wildcard is a part of a longer word. */
+/* True if the text is a key: at most LIMIT_KEY_BYTES and LIMIT_KEY_WORDS. */
+bool key_valid(const char *text, size_t bytes);
+
+/* True if the text is a pattern: no longer than a key, and no wildcard is a part of a longer word. */
 bool pattern_valid(const char *text, size_t bytes);
 
 /* True if a valid pattern matches the key. */

@@ -77,9 +77,10 @@ static inline size_t subscription_size(size_t pattern_bytes, size_t filter_bytes
     return sizeof(struct subscription) + pattern_bytes + filter_bytes;
 }
 
-static void subscription_free(struct broker *b, struct subscription *s)
+static void subscription_free(struct broker *b, struct topic *topic, struct subscription *s)
 {
     s->queue->subscription_count--;
+    topic->filter_bytes -= s->filter_bytes;
     pool_give(&b->pool, s, subscription_size(s->pattern_bytes, s->filter_bytes));
 }
 
@@ -87,7 +88,7 @@ void broker_topic_delete(struct broker *b, struct topic *topic)
 {
     held_topic_gone(b, topic);
     for (uint32_t i = 0; i < topic->subscription_count; i++)
-        subscription_free(b, topic->subscriptions[i]);
+        subscription_free(b, topic, topic->subscriptions[i]);
     pool_give(&b->pool, topic->subscriptions, topic->subscription_cap * sizeof(struct subscription *));
     uint32_t i = broker_topic_lower(b, topic->name, topic->name_bytes);
     memmove(&b->topics[i], &b->topics[i + 1], (b->topic_count - i - 1) * sizeof(struct topic *));
@@ -155,11 +156,12 @@ enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct q
     if (filter.bytes > 0)
         memcpy(s->text + pattern.bytes, filter.data, filter.bytes);
     q->subscription_count++;
+    topic->filter_bytes += filter.bytes;
     struct subscription **place = &topic->subscriptions[i];
     if (*created)
         memmove(place + 1, place, (topic->subscription_count++ - i) * sizeof(struct subscription *));
     else
-        subscription_free(b, *place);
+        subscription_free(b, topic, *place);
     *place = s;
     return ERR_NONE;
 }
@@ -170,7 +172,7 @@ static uint32_t unsubscribe(struct broker *b, struct topic *topic, const struct 
     uint32_t first = subscription_lower(topic, q, pattern ? *pattern : (struct view){"", 0}), last = first;
     while (last < topic->subscription_count && topic->subscriptions[last]->queue == q &&
            (!pattern || subscription_order(topic->subscriptions[last], q, *pattern) == 0))
-        subscription_free(b, topic->subscriptions[last++]);
+        subscription_free(b, topic, topic->subscriptions[last++]);
     if (last == first)
         return 0;
     memmove(&topic->subscriptions[first], &topic->subscriptions[last],

@@ -217,3 +217,30 @@ def test_the_test_of_a_configuration_reads_the_definitions_too(folder):
     assert done.returncode == 2 and "defs:1: " in done.stderr
     (folder / "defs").write_text("queue create a\n")
     assert run("--definitions", str(folder / "defs"), "--test-config").returncode == 0
+
+
+def test_names_that_look_like_options_come_back(start_server, shell):
+    """A name may begin with dashes: what export writes, import reads."""
+    first, second = start_server(), start_server()
+    with first.connect() as wire:
+        for name in ("--x", "--"):
+            wire.call("queue.create", name)
+            wire.call("topic.create", name)
+            wire.call("topic.subscribe", name, name, {"pattern": "--a b"})
+    code, written, said = shell(first, "export")
+    assert (code, said) == (0, "") and written.count("'--x'") == 4
+    assert shell(second, "import", stdin=written)[0] == 0
+    assert shell(second, "export") == (0, written, "")
+
+
+def test_a_value_in_quotes_behind_an_equals_sign_is_that_option(start_server, shell):
+    """--option="a value" is no message, and a zero byte in it is an error, not its end."""
+    server = start_server()
+    assert shell(server, "queue", "create", "q")[0] == 0
+    assert shell(server, stdin='publish q --group="g h" body\n')[0] == 0
+    with server.connect() as wire:
+        (message,) = wire.call("peek", "q")["messages"]
+        assert (message["body"], message["group"]) == (b"body", "g h")
+        code, _, said = shell(server, stdin='publish q body --group "a\\x00b"\n')
+        assert code != 0 and "zero byte" in said
+        assert len(wire.call("peek", "q")["messages"]) == 1

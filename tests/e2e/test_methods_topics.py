@@ -273,7 +273,8 @@ def test_a_wrong_message_is_the_error_of_the_call(wire, topic, new_queue, messag
 
 
 @pytest.mark.parametrize("params, code, details", [
-    (["x" * 256, ["m"]], "BAD_REQUEST", {"key": "key"}), ([b"\xff", ["m"]], "BAD_REQUEST", {"key": "key"}),
+    (["x" * 256, ["m"]], "BAD_REQUEST", {"key": "key"}), (["." * 32, ["m"]], "BAD_REQUEST", {"key": "key"}),
+    ([b"\xff", ["m"]], "BAD_REQUEST", {"key": "key"}),
     ([5, ["m"]], "BAD_REQUEST", {"key": "key"}), ([None, ["m"]], "BAD_REQUEST", {"key": "key"}),
     (["k", []], "BAD_REQUEST", {"key": "messages"}), (["k", "m"], "BAD_REQUEST", {"key": "messages"}),
     (["k"], "BAD_REQUEST", {"key": "messages"}), (["k", ["m"] * 1001], "LIMIT", {"which": "max_batch"}),
@@ -286,6 +287,18 @@ def test_a_wrong_call_publishes_nothing(wire, topic, queue, params, code, detail
     wire.call("topic.subscribe", topic, queue)
     with unchanged(wire):
         assert refusal(wire.call, "topic.publish", topic, *params)[:2] == (code, details)
+
+
+def test_looking_for_queues_has_a_limit(wire, topic, queue):
+    """A call that would ask a million times whether a subscription wants a message is refused before it begins."""
+    for i in range(1000):
+        wire.call("topic.subscribe", topic, queue, {"pattern": f"key.{i}"})
+    assert wire.call("topic.publish", topic, "other", ["m"] * 999) == 0
+    with unchanged(wire):
+        refused = refusal(wire.call, "topic.publish", topic, "other", ["m"] * 1000)
+        assert refused[:2] == ("LIMIT", {"which": "max_routing"})
+        parts = [[topic, "other", ["m"] * 500], [topic, "other", ["m"] * 500]]
+        assert refusal(wire.call, "commit", {"topics": parts})[:2] == ("LIMIT", {"which": "max_routing"})
 
 
 def test_a_large_body_is_stored_once(start_server):

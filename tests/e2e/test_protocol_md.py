@@ -192,17 +192,17 @@ def test_every_limit_that_hello_tells_is_in_the_document_with_its_default(wire):
 # How the second table of Limits calls what protocol/limits.h and filter.h fix; None: said in other words elsewhere.
 FIXED = {
     "LIMIT_DEPTH": "containers inside", "LIMIT_NAME_BYTES": "name of a queue", "LIMIT_GROUP_BYTES": "group",
-    "LIMIT_DEDUP_BYTES": "dedup_id", "LIMIT_KEY_BYTES": "key or pattern", "LIMIT_PRIORITIES": "priorities",
+    "LIMIT_DEDUP_BYTES": "dedup_id", "LIMIT_KEY_BYTES": "key or pattern", "LIMIT_KEY_WORDS": "key or pattern", "LIMIT_PRIORITIES": "priorities",
     "LIMIT_HEADERS": "headers", "LIMIT_HEADER_BYTES": "headers", "LIMIT_NOTE_BYTES": "note",
     "LIMIT_CLIENT_BYTES": "client and version", "LIMIT_ID": "ids and receipts", "LIMIT_TIME_MS": "times",
     "LIMIT_FILTER_BYTES": "filter", "LIMIT_FILTER_KEYS": "filter", "LIMIT_FILTER_ALTERNATIVES": "filter",
-    "LIMIT_INLINE_BYTES": None, "LIMIT_REQUEST_SLACK": None,
+    "LIMIT_INLINE_BYTES": None, "LIMIT_REQUEST_SLACK": None, "LIMIT_ROUTING_BYTES": None,
 }
 # And what hello tells of them.
 TOLD = {
     "LIMIT_NODES": "max_elements", "LIMIT_CONSUMERS": "max_consumers", "LIMIT_WAITERS": "max_waiters",
     "LIMIT_PREFETCH": "max_prefetch", "LIMIT_SUBSCRIPTIONS": "max_subscriptions", "LIMIT_TOPICS": "max_topics",
-    "LIMIT_MOVES": "max_moves", "LIMIT_COPIES": "max_copies", "LIMIT_COMMIT_PARTS": "max_commit_parts",
+    "LIMIT_MOVES": "max_moves", "LIMIT_COPIES": "max_copies", "LIMIT_ROUTING": "max_routing", "LIMIT_COMMIT_PARTS": "max_commit_parts",
 }
 
 

@@ -1,7 +1,7 @@
 /*
- * Operation sequences: the fuzzer's bytes choose the steps of a story, which is told to the broker and to the model. Another
- * transcript, a broken invariant, or memory left at the end is a find. Shrink it with the seed corpus' names in mind:
- * the steps are printed.
+ * Operation sequences: the fuzzer's bytes choose the steps of a story, which is told to the broker and to the model.
+ * Another transcript, a broken invariant, or memory left at the end is a find. Shrink it with the seed corpus' names in
+ * mind: the steps are printed.
  */
 #include "tests/model/model.h"
 #include "tests/sim/story.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_STEPS 400
+#define MAX_STEPS 200
 
 struct source {
     const uint8_t *data;

@@ -2,9 +2,9 @@
 #include "tests/model/world.h"
 
 /*
- * Within a millisecond things happen in the order in which their deadlines were set. Only of ready messages that expire that
- * is not said: a queue may look for them itself instead of giving each a deadline of its own. So they are tried first, last
- * and in between; where that makes a difference the story is not told any further.
+ * Within a millisecond things happen in the order in which their deadlines were set. Only of ready messages that expire
+ * that is not said: a queue may look for them itself instead of giving each a deadline of its own. So they are tried
+ * first, last and in between; where that makes a difference the story is not told any further.
  */
 enum policy { IN_BETWEEN, READY_FIRST, READY_LAST };
 
@@ -367,6 +367,7 @@ const char *model_said(const struct model *w)
 char *model_close(struct model *w)
 {
     char *out = w->out;
+    free(w->seen);
     free(w);
     return out;
 }

@@ -1,6 +1,7 @@
 /*
- * model: what the broker should do, written a second time, as plainly as possible and without a thought for speed: arrays,
- * and a look at everything each time. Stories of random steps are told to both; the transcripts must be the same.
+ * model: what the broker should do, written a second time, as plainly as possible and without a thought for speed:
+ * arrays, and a look at everything each time. Stories of random steps are told to both; the transcripts must be the
+ * same.
  *
  * Where several things happen in the same millisecond, the order is that in which their deadlines were set.
  */
@@ -160,8 +161,8 @@ struct step {
 size_t step_print(const struct step *step, char *out, size_t room);
 
 /*
- * What the broker should say: the whole transcript, malloc'ed. *count becomes smaller if the rules don't say what comes of the
- * step there: the story ends before it.
+ * What the broker should say: the whole transcript, malloc'ed. *count becomes smaller if the rules don't say what comes
+ * of the step there: the story ends before it.
  */
 char *model_run(const struct step *steps, size_t *count);
 

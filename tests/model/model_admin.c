@@ -29,18 +29,21 @@ static bool leads_to(const struct model *w, int from, int to)
     return false;
 }
 
-/* What speaks against queue `n` having the attributes that it has been given, of which dead_letter may be new; or NULL. */
+/* What speaks against queue `n` having the attributes that it has been given, of which dead_letter may be new; or
+   NULL. */
 static const char *wrong_attributes(const struct model *w, int n, const struct step_attributes *named)
 {
     const struct q *q = &w->queues[n];
     int to = model_dead_letter_of(q);
     if (q->a.visibility > q->a.max_hold)
         return "LIMIT max_hold";
+    if (q->a.retention && q->a.delay >= q->a.retention)
+        return "LIMIT retention";
     if (named->dead_letter >= 0) {
         if (to == n)
             return "BAD_REQUEST dead_letter";
         if (!w->queues[to].exists)
-            return "QUEUE_NOT_FOUND";
+            return "QUEUE_NOT_FOUND dead_letter";
         if (w->queues[to].a.type != q->a.type || leads_to(w, to, n))
             return "BAD_REQUEST dead_letter";
     }

@@ -55,7 +55,8 @@ static struct m *oldest(struct q *q, int queue, const struct scheme *s)
     return NULL;
 }
 
-/* True if there is room for a message, after what the scheme then lists. Depth first: what goes on the list first leaves first. */
+/* True if there is room for a message, after what the scheme then lists. Depth first: what goes on the list first
+   leaves first. */
 static bool scheme_room(struct model *w, struct q *q, uint32_t bytes, struct scheme *s)
 {
     int n = model_queue_number(w, q);

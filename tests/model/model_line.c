@@ -25,7 +25,7 @@ static bool anybody_able(struct model *w, int queue)
     return false;
 }
 
-/* Of those who are able and for whom there is something: the highest priority, and there the one behind who was last. */
+/* Of those who are able and for whom there is something: the highest priority, and there who comes behind the last. */
 static struct t *next_taker(struct model *w, int queue)
 {
     struct q *q = &w->queues[queue];
@@ -72,7 +72,11 @@ static void hand_over(struct model *w, int queue, struct m *m, const struct t *t
         model_add(text, "^%u", m->priority);
     if (m->attempts != 1)
         model_add(text, "#%u", m->attempts);
-    assert(w->seen_count < MAX_SEEN);
+    if (w->seen_count == w->seen_cap) {
+        w->seen_cap = w->seen_cap * 2 + 64;
+        w->seen = realloc(w->seen, (size_t)w->seen_cap * sizeof *w->seen);
+        assert(w->seen);
+    }
     w->seen[w->seen_count++] = (struct seen_at){queue, m->id, m->serial, m->attempts};
     model_group_taken(w, q, m->group, t);
 }

@@ -76,6 +76,23 @@ bool model_line_stands(const struct model *w, const struct q *q)
     return false;
 }
 
+/* True if somebody who came before waits for room in that queue. */
+static bool others_wait(const struct model *w, const struct q *q)
+{
+    int count = w->trying ? w->waiting_before : w->held_count;
+    for (int i = 0; i < count; i++)
+        if (&w->queues[w->held[i].waits_for] == q)
+            return true;
+    return false;
+}
+
+/* It would be removed before it is ever ready. */
+static bool outlasts_retention(const struct q *q, const struct step_message *p)
+{
+    int64_t delay = p->delay >= 0 ? p->delay : q->a.delay;
+    return q->a.retention && delay >= q->a.retention;
+}
+
 struct fate model_publish_one(struct model *w, struct q *q, const struct step_message *p, bool by_topic)
 {
     struct fate fate = {.refusal = model_wrong_with(q, p, by_topic)};
@@ -88,7 +105,9 @@ struct fate model_publish_one(struct model *w, struct q *q, const struct step_me
     }
     if (too_large(q, p))
         fate.refusal = "TOO_LARGE max_bytes";
-    else if (!w->endless_room && !w->past_the_line && model_line_stands(w, q))
+    else if (outlasts_retention(q, p))
+        fate.refusal = "LIMIT retention";
+    else if (!w->endless_room && others_wait(w, q))
         fate.refusal = "QUEUE_FULL";
     else if (!w->endless_room && !model_make_room(w, q, p->bytes))
         fate.refusal = "QUEUE_FULL";
@@ -302,18 +321,19 @@ static void change_line(struct model *w, int index, int queue)
         model_room(w, q);
 }
 
-/* True if it could go in as one step. */
-static bool try_held(struct model *w, int index)
+/* True if it has gone in as one step, or is refused for ever. When its wait is over it asks for nobody who came before. */
+static bool try_held(struct model *w, int index, bool over)
 {
     const struct step s = w->held[index].step;
     struct q *q = &w->queues[s.queue];
     struct batch b = {.stored = 0};
     struct topic_result r = {.copies = 0};
     memcpy(b.wrong, w->held[index].wrong, sizeof b.wrong);
-    w->past_the_line = true;
+    w->trying = true;
+    w->waiting_before = over ? 0 : index;
     const char *why = s.op == STEP_PUBLISH ? publish_all(w, q, &s, s.flag, &b)
                                            : model_topic_publish(w, &s, &w->held[index].route, &r);
-    w->past_the_line = false;
+    w->trying = false;
     if (why && strcmp(why, "QUEUE_FULL") == 0) {
         w->held[index].full = s.op == STEP_PUBLISH ? s.queue : r.where;
         return false;
@@ -348,7 +368,7 @@ static void retry_line(struct model *w, int queue)
         return;
     q->roomy = false;
     for (int head; (head = head_of(w, queue)) >= 0;) {
-        if (try_held(w, head))
+        if (try_held(w, head, false))
             continue;
         if (w->held[head].full == queue)
             return;
@@ -383,13 +403,14 @@ void model_held_over(struct model *w, int index)
     struct batch b = {.stored = 0};
     struct route route = w->held[index].route;
     memcpy(b.wrong, w->held[index].wrong, sizeof b.wrong);
-    if (try_held(w, index))
+    if (try_held(w, index, true))
         return;
     char *text = ended(w, index);
     if (s.op == STEP_PUBLISH && !s.flag) {
-        w->past_the_line = true;
+        w->trying = true;
+        w->waiting_before = 0;
         publish_each(w, q, &s, &b);
-        w->past_the_line = false;
+        w->trying = false;
         add_result(text, &s, &b, "nothing\n", "    ");
     } else {
         if (s.op == STEP_PUBLISH)

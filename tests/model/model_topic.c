@@ -1,27 +1,6 @@
 /* Topics and commits. */
 #include "tests/model/world.h"
 
-/* ---- all or nothing ---------------------------------------------------------------------------------------------- */
-
-struct model *model_remember_world(const struct model *w)
-{
-    struct model *before = malloc(sizeof *before);
-    assert(before);
-    memcpy(before, w, offsetof(struct model, out));
-    return before;
-}
-
-void model_restore_world(struct model *w, struct model *before)
-{
-    memcpy(w, before, offsetof(struct model, out));
-    free(before);
-}
-
-void model_forget_world(struct model *before)
-{
-    free(before);
-}
-
 /* ---- who wants a message ----------------------------------------------------------------------------------------- */
 
 /* True if the words of `key` are what the words of `pattern` stand for. Both end with a zero; "" has no words. */

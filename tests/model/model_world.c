@@ -44,6 +44,52 @@ struct said *model_said_for(struct model *w, char peer, uint64_t id, int kind)
     return s;
 }
 
+/* ---- back to what was -------------------------------------------------------------------------------------------- */
+
+void model_copy(struct model *to, const struct model *from)
+{
+    memcpy(to, from, offsetof(struct model, queues));
+    for (int i = 0; i < MODEL_QUEUES; i++) {
+        struct q *q = &to->queues[i];
+        const struct q *other = &from->queues[i];
+        memcpy(q, other, offsetof(struct q, dedups));
+        memcpy(q->dedups, other->dedups, (size_t)other->dedup_count * sizeof other->dedups[0]);
+        memcpy(q->list, other->list, (size_t)other->count * sizeof other->list[0]);
+    }
+    memcpy(to->takers, from->takers, (size_t)from->taker_count * sizeof from->takers[0]);
+    memcpy(to->held, from->held, (size_t)from->held_count * sizeof from->held[0]);
+    memcpy(to->moves, from->moves, (size_t)from->move_count * sizeof from->moves[0]);
+    memcpy(to->said, from->said, (size_t)from->said_count * sizeof from->said[0]);
+}
+
+/* Copies that nobody needs now: a call remembers the world several times. */
+static struct model *spare[8];
+static int spare_count;
+
+struct model *model_remember_world(const struct model *w)
+{
+    struct model *before = spare_count > 0 ? spare[--spare_count] : malloc(sizeof *before);
+    assert(before);
+    model_copy(before, w);
+    return before;
+}
+
+void model_forget_world(struct model *before)
+{
+    if (spare_count < (int)(sizeof spare / sizeof *spare))
+        spare[spare_count++] = before;
+    else
+        free(before);
+}
+
+void model_restore_world(struct model *w, struct model *before)
+{
+    model_copy(w, before);
+    model_forget_world(before);
+}
+
+/* ---- finding and counting ---------------------------------------------------------------------------------------- */
+
 uint64_t model_arm(struct model *w)
 {
     return ++w->next_armed;

@@ -1,6 +1,7 @@
 /*
- * Random steps. Few queues, few groups, few dedup ids and small limits, so that things get into each other's way: q0 and q1 are
- * standard queues and q2 and q3 fifo queues at first, each with the other of its kind as a likely dead-letter queue.
+ * Random steps. Few queues, few groups, few dedup ids and small limits, so that things get into each other's way: q0
+ * and q1 are standard queues and q2 and q3 fifo queues at first, each with the other of its kind as a likely
+ * dead-letter queue.
  */
 #include "tests/model/model.h"
 
@@ -60,7 +61,7 @@ static void invent_attributes(struct chooser *c, struct step_attributes *a, int 
         a->visibility = 100 + time_or(c, 1, 0);
     if (one_in(c, 8))
         a->max_hold = 400 + time_or(c, 1, 0);
-    a->delay = time_or(c, 8, -1);
+    a->delay = one_in(c, 8) ? time_or(c, 1, 0) / 8 : -1;
     a->retention = keep_or(c, 4, -1);
     a->ttl = life_or(c, 5, -1);
     a->ttl += a->ttl > 0 ? 4 : 0;

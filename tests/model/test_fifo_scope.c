@@ -1,12 +1,14 @@
 /*
- * The groups of a fifo queue, exhaustively in a small scope: three groups of three messages, one consumer and one peer that
- * receives; every sequence of FIFO_SCOPE_DEPTH (7) operations that the state allows: receive one or two, credit or none, ack, nack,
- * nack with a delay, park, kick, publish, and time. After each the broker must have said what the model says, and be in the
- * same state; and what must always hold holds (story_check.c).
+ * The groups of a fifo queue, exhaustively in a small scope: three groups of three messages, one consumer and one peer
+ * that receives; every sequence of FIFO_SCOPE_DEPTH (7) operations that the state allows: receive one or two, credit or
+ * none, ack, nack, nack with a delay, park, kick, publish, and time. After each the broker must have said what the
+ * model says, and be in the same state; and what must always hold holds (story_check.c).
  *
- * States that were reached before with as many operations left are not gone through again. The broker can't be set back, so
- * its way to a state is repeated from the beginning, without checks: those were made when it was gone for the first time.
+ * States that were reached before with as many operations left are not gone through again. The broker can't be set
+ * back, so its way to a state is repeated from the beginning, without checks: those were made when it was gone for the
+ * first time.
  */
+#include "tests/model/repeat.h"
 #include "tests/model/world.h"
 #include "tests/sim/story_parts.h"
 
@@ -58,23 +60,6 @@ struct search {
 
 /* ---- the model, forth and back ----------------------------------------------------------------------------------- */
 
-static void copy_world(struct model *to, const struct model *from)
-{
-    struct q *q = &to->queues[QUEUE];
-    const struct q *other = &from->queues[QUEUE];
-    memcpy(q, other, offsetof(struct q, dedups));
-    memcpy(q->list, other->list, (size_t)other->count * sizeof other->list[0]);
-    memcpy(to->takers, from->takers, (size_t)from->taker_count * sizeof from->takers[0]);
-    to->now = from->now;
-    to->taker_count = from->taker_count;
-    to->seen_count = from->seen_count; /* entries are only ever added */
-    to->next_uid = from->next_uid;
-    to->next_serial = from->next_serial;
-    to->next_token = from->next_token;
-    to->next_armed = from->next_armed;
-    to->next_place = from->next_place;
-}
-
 static void mix(uint64_t *hash, uint64_t value)
 {
     *hash = (*hash ^ value) * 0x9e3779b97f4a7c15u;
@@ -121,8 +106,8 @@ static void mix_group(uint64_t *hash, const struct model *w, char name)
 }
 
 /*
- * Two states with the same fingerprint go on in the same way, but for the names of groups and messages: one group is as good
- * as another. Attempts play no part.
+ * Two states with the same fingerprint go on in the same way, but for the names of groups and messages: one group is as
+ * good as another. Attempts play no part.
  */
 static uint64_t fingerprint(const struct search *s)
 {
@@ -160,106 +145,7 @@ static bool is_news(struct search *s, uint64_t hash, int left)
     }
 }
 
-/* ---- the broker -------------------------------------------------------------------------------------------------- */
-
-static uint64_t receipt_of(struct story *story, const struct queue *q, uint64_t id)
-{
-    struct ring_cursor at = ring_find(q->messages, id);
-    assert_non_null(at.page);
-    const struct message *m = ring_item(at);
-    return slots_at(&story->broker.slots, m->slot)->receipt;
-}
-
-static void repeat_publish(struct story *story, struct queue *q, const struct step *s)
-{
-    struct publication items[STEP_MESSAGES];
-    struct publish_options options = {.atomic = false};
-    struct publish_result result;
-    for (int i = 0; i < s->message_count; i++) {
-        const struct step_message *m = &s->messages[i];
-        items[i] = (struct publication){
-            .body = {&m->body, 1}, .group = {&m->group, 1}, .delay_ms = NO_NUMBER, .ttl_ms = NO_NUMBER};
-    }
-    struct publications messages = {.items = items, .count = (uint32_t)s->message_count};
-    assert_int_equal(broker_publish(&story->broker, story->now_ms, q, &messages, &options, &result), ERR_NONE);
-}
-
-static void repeat_settle(struct story *story, struct queue *q, const struct step *s)
-{
-    uint64_t receipt = receipt_of(story, q, s->refs[0].id);
-    struct nack_options options = {.delay_ms = s->number};
-    struct view none = {NULL, 0};
-    uint32_t applied;
-    if (s->op == STEP_ACK)
-        broker_ack(&story->broker, story->now_ms, &receipt, 1, false, &applied);
-    else if (s->op == STEP_PARK)
-        broker_park(&story->broker, story->now_ms, &receipt, 1, none, &applied);
-    else
-        broker_nack(&story->broker, story->now_ms, &receipt, 1, &options, &applied);
-    assert_int_equal(applied, 1);
-}
-
-static void repeat_create(struct story *story, const struct step *s)
-{
-    struct attribute_set set = {.named = 0};
-    bool created;
-    uint32_t differing;
-    attributes_init(&set.values);
-#define X(name)                               \
-    if (s->attributes.name >= 0) {            \
-        set.values.name = s->attributes.name; \
-        set.named |= 1u << ATTRIBUTE_##name;  \
-    }
-    STEP_ATTRIBUTES(X)
-#undef X
-    assert_int_equal(broker_queue_create(&story->broker, 0, "q2", 2, &set, &created, &differing), ERR_NONE);
-}
-
-/* A step without a word. */
-static void repeat(struct story *story, const struct step *s)
-{
-    struct broker *b = &story->broker;
-    struct queue *q = b->queue_count > 0 ? b->queues[0] : NULL;
-    struct receive_options receive = {.max = s->max, .visibility_ms = NO_NUMBER};
-    struct consume_options consume = {.prefetch = s->max, .visibility_ms = NO_NUMBER};
-    bool served;
-    uint64_t id;
-    if (s->op == STEP_CREATE)
-        repeat_create(story, s);
-    else if (s->op == STEP_CONSUME)
-        broker_consume(b, q, word_peer(story, s->peer), &consume, &id);
-    else if (s->op == STEP_PUBLISH)
-        repeat_publish(story, q, s);
-    else if (s->op == STEP_RECEIVE)
-        broker_receive(b, story->now_ms, q, word_peer(story, s->peer), &receive, &served);
-    else if (s->op == STEP_CREDIT)
-        broker_credit(b, word_peer(story, s->peer), s->consumer, (uint32_t)s->number);
-    else if (s->op == STEP_KICK)
-        broker_kick(b, story->now_ms, q, (uint64_t)s->number);
-    else if (s->op == STEP_AT)
-        story->now_ms = s->number;
-    else
-        repeat_settle(story, q, s);
-    while (broker_turn(b, story->now_ms))
-        broker_effects_done(b);
-    broker_effects_done(b);
-}
-
-/* The story knows deliveries by what it has seen; here it has not listened. */
-static void show_deliveries(struct story *story)
-{
-    struct queue *q = story->broker.queues[0];
-    for (struct ring_cursor at = ring_first(q->messages, MESSAGE_INFLIGHT, 0); at.page;
-         at = ring_first(q->messages, MESSAGE_INFLIGHT, ring_key(at) + 1)) {
-        const struct message *m = ring_item(at);
-        story->seen = realloc(story->seen, (story->seen_count + 1) * sizeof *story->seen);
-        assert_non_null(story->seen);
-        story->seen_cap = story->seen_count + 1;
-        struct seen *seen = &story->seen[story->seen_count++];
-        *seen = (struct seen){.receipt = receipt_of(story, q, m->id), .id = m->id, .attempt = m->attempts};
-        snprintf(seen->queue, sizeof seen->queue, "%s", q->name);
-    }
-}
+/* ---- the broker ------------------------------------------------------------------------------------------------- */
 
 static void tell_line(struct story *story, const struct step *step)
 {
@@ -268,14 +154,15 @@ static void tell_line(struct story *story, const struct step *step)
     story_tell(story, line, bytes - 1);
 }
 
-/* The whole path from the beginning; only its last step is listened to. Returns what was said to it, and the state, malloc'ed. */
+/* The whole path from the beginning; only its last step is listened to. Returns what was said to it, and the state,
+   malloc'ed. */
 static char *tell_broker(struct search *s)
 {
     struct story *story = story_open();
     int last = s->setup + s->depth;
     for (int i = 0; i < last; i++)
-        repeat(story, &s->path[i]);
-    show_deliveries(story);
+        step_repeat(story, &s->path[i]);
+    steps_show_deliveries(story);
     story->next_token = s->saved[s->depth].w->next_token;
     story->out.bytes = 0;
     story->out.data[0] = '\0';
@@ -318,7 +205,7 @@ static void try_step(struct search *s, struct step step)
         go_on(s);
         s->depth--;
     }
-    copy_world(s->w, s->saved[s->depth].w);
+    model_copy(s->w, s->saved[s->depth].w);
 }
 
 static struct step publish_step(char group)
@@ -346,7 +233,7 @@ static void go_on(struct search *s)
 {
     const struct model *here = s->saved[s->depth].w;
     const struct q *q = &here->queues[QUEUE];
-    copy_world(s->saved[s->depth].w, s->w);
+    model_copy(s->saved[s->depth].w, s->w);
     for (uint32_t max = 1; max <= 2; max++)
         try_step(s, (struct step){.op = STEP_RECEIVE, .queue = QUEUE, .peer = 'B', .max = max});
     try_step(s, (struct step){.op = STEP_CREDIT, .peer = 'A', .consumer = 1, .number = here->takers[0].limit ? 0 : 2});

@@ -1,6 +1,6 @@
 /*
- * Random stories, told to the broker and to the model: the transcripts must be the same. A story that goes another way is
- * shrunk to a short one and printed with its seed.
+ * Random stories, told to the broker and to the model: the transcripts must be the same. A story that goes another way
+ * is shrunk to a short one and printed with its seed.
  *
  *     MODEL_STORIES=n   how many stories (2,000)      MODEL_STEPS=n   steps in each (200)
  *     MODEL_SEED=n      the first seed (1)

@@ -26,14 +26,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_MESSAGES      600
-#define MAX_TAKERS        200
+/* Enough for any 200 steps. */
+#define MAX_MESSAGES      850
+#define MAX_TAKERS        220
 #define MAX_GROUPS        16
-#define MAX_DEDUPS        600
+#define MAX_DEDUPS        850
 #define MAX_SUBSCRIPTIONS 64
-#define MAX_HELD          200
-#define MAX_MOVES         100
-#define MAX_SEEN          8000
+#define MAX_HELD          220
+#define MAX_MOVES         220
 #define NOBODY            0
 #define NEVER             (-1)
 #define WALL_AHEAD_MS     1000000
@@ -176,27 +176,27 @@ struct seen_at {
 
 struct model {
     int64_t now;
-    struct q queues[MODEL_QUEUES];
-    struct topic_of topics[MODEL_TOPICS];
-    struct t takers[MAX_TAKERS]; /* in the order of their arrival */
-    int taker_count;
-    struct h held[MAX_HELD]; /* in the order of their arrival */
-    int held_count;
-    struct move_of moves[MAX_MOVES];
-    int move_count;
     uint64_t next_uid, next_serial, next_token, next_publish, next_armed, next_place, next_move;
     bool room;          /* something has changed for those who wait anywhere */
     bool unclear;       /* the rules don't say how it goes on */
-    bool past_the_line; /* what publishes now has waited for its turn */
+    int waiting_before; /* so many of those who wait came before what publishes now */
+    bool trying;        /* what publishes now is one of those who wait */
     bool endless_room;  /* only what is wrong with the messages themselves is looked for */
     bool open[26], full[26];
     uint64_t next_consumer[26];
-    struct seen_at seen[MAX_SEEN];
-    int seen_count;
+    struct topic_of topics[MODEL_TOPICS];
+    int taker_count, held_count, move_count, said_count, seen_count;
+    /* Of what follows only so many are copied. */
+    struct q queues[MODEL_QUEUES];
+    struct t takers[MAX_TAKERS]; /* in the order of their arrival */
+    struct h held[MAX_HELD];     /* in the order of their arrival */
+    struct move_of moves[MAX_MOVES];
     struct said said[MAX_TAKERS];
-    int said_count;
-    char *out; /* last: copies have their own */
+    /* What follows only grows, and is not part of a copy. */
+    char *out;
     size_t bytes, cap;
+    struct seen_at *seen;
+    int seen_cap;
 };
 
 /* ---- model_world.c ----------------------------------------------------------------------------------------------- */
@@ -205,6 +205,13 @@ __attribute__((format(printf, 2, 3))) void model_say(struct model *w, const char
 /* Text for the end of the turn. */
 struct said *model_said_for(struct model *w, char peer, uint64_t id, int kind);
 __attribute__((format(printf, 2, 3))) void model_add(char *text, const char *format, ...);
+
+/* What the other knows, without what it has said. */
+void model_copy(struct model *to, const struct model *from);
+/* A copy, to which the world goes back, or not: what has been said meanwhile stays. */
+struct model *model_remember_world(const struct model *w);
+void model_restore_world(struct model *w, struct model *before);
+void model_forget_world(struct model *before);
 
 struct m *model_find(struct q *q, uint64_t id);
 struct m *model_first_in(struct q *q, enum message_state state);
@@ -219,7 +226,7 @@ uint64_t model_arm(struct model *w);
 int model_dead_letter_of(const struct q *q);
 void model_set_dead_letter(struct q *q, int to);
 
-/* ---- model_life.c: one message, one event; its group is settled afterwards ---------------------------------------- */
+/* ---- model_life.c: one message, one event; its group is settled afterwards --------------------------------------- */
 
 void model_to_ready(struct model *w, struct q *q, struct m *m);
 void model_to_parked(struct model *w, struct q *q, struct m *m, const char *reason, const char *note);
@@ -293,8 +300,8 @@ struct fate model_publish_one(struct model *w, struct q *q, const struct step_me
 bool model_line_stands(const struct model *w, const struct q *q);
 void model_publish(struct model *w, struct q *q, const struct step *s);
 /*
- * There may be room in the queue: something has left it, can be displaced now, or its attributes are others. Those in its line are
- * looked at again; also those of other queues whose overflow goes to dead-letter queues.
+ * There may be room in the queue: something has left it, can be displaced now, or its attributes are others. Those in
+ * its line are looked at again; also those of other queues whose overflow goes to dead-letter queues.
  */
 void model_room(struct model *w, struct q *q);
 /* In the turn. */
@@ -319,10 +326,6 @@ const char *model_topic_publish(struct model *w, const struct step *s, const str
 /* A refused call counts at every queue the copies that were meant for it. */
 void model_count_refused(struct model *w, const struct route *route);
 void model_forget_subscriptions(struct model *w, int queue);
-/* The world goes back to what it was; what has been said stays. */
-struct model *model_remember_world(const struct model *w);
-void model_restore_world(struct model *w, struct model *before);
-void model_forget_world(struct model *before);
 
 /* ---- model_commit.c ---------------------------------------------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
 /*
- * story: tells the broker what to do in lines of text, in virtual time, and writes down what it answers. A story is a whole
- * transcript: lines beginning with "> " are commands, followed by a turn of the broker; "+ " are commands of the same turn
- * as the next one; all other lines are what the broker is expected to say. The story holds if the transcript that comes out
- * is the one that went in, byte by byte.
+ * story: tells the broker what to do in lines of text, in virtual time, and writes down what it answers. A story is a
+ * whole transcript: lines beginning with "> " are commands, followed by a turn of the broker; "+ " are commands of the
+ * same turn as the next one; all other lines are what the broker is expected to say. The story holds if the transcript
+ * that comes out is the one that went in, byte by byte.
  *
  *     > create jobs visibility=1000
  *     > publish jobs a b
@@ -13,22 +13,23 @@
  *     > at 1000
  *       A/1 gets 1:a#2
  *
- * A delivery is written id:body/group^priority#attempt, the last three where they are not the usual ones. The wall clock is
- * 1,000,000 ms ahead of the story's time.
+ * A delivery is written id:body/group^priority#attempt, the last three where they are not the usual ones. The wall
+ * clock is 1,000,000 ms ahead of the story's time.
  *
- * After every step the story checks what must always hold (story_check.c): counts add up, nothing is counted twice, every
- * group of a fifo queue is as its messages say; a command that was refused has left everything as it was (story_state.c);
- * and at the end of the story, with everything closed, no memory is left.
+ * After every step the story checks what must always hold (story_check.c): counts add up, nothing is counted twice,
+ * every group of a fifo queue is as its messages say; a command that was refused has left everything as it was
+ * (story_state.c); and at the end of the story, with everything closed, no memory is left.
  *
- * Commands (Q, R queues, T a topic, P a peer: one capital letter, connected when first named; m a message as id or id#attempt,
- * of the queue named before it: `ack jobs 1 2#1`; message = body[,key=value]..):
+ * Commands (Q, R queues, T a topic, P a peer: one capital letter, connected when first named; m a message as id or
+ * id#attempt, of the queue named before it: `ack jobs 1 2#1`; message = body[,key=value]..):
  *     create Q k=v..  update Q k=v..  delete Q [if_empty] [if_unused]  purge Q [state]  pause Q  resume Q  info Q  list
  *         attributes by their names; dead_letter=R or nil; backoff=base/factor/cap/jitter or nil
  *     publish Q [atomic] message..   P publish Q [wait=n] [atomic] message..
  *         keys of a message: delay ttl group dedup priority size=bytes h=header:value (more than once), wrong=1
  *         (not well formed, as the door would say); a publish that waits for room is p1, p2, ...
  *     topic create T   topic delete T   topic info T   topic subscribe T Q [pattern=p] [filter=f]
- *     topic unsubscribe T Q [pattern=p]       f = header:value, header:prefix:text, header:exists:bool, header:anything-but:value
+ *     topic unsubscribe T Q [pattern=p]
+ *         f = header:value, header:prefix:text, header:exists:bool, header:anything-but:value
  *     [P] publish_topic T key [mandatory] [wait=n] message..      the key "-" is the empty one
  *     commit part | part ..     part = ack Q m..,  publish Q message..,  topic T key message..
  *     P consume Q prefetch=n [visibility=n] [auto] [exclusive] [single] [priority=n] [group_prefetch=n]

@@ -1,6 +1,6 @@
 /*
- * What must hold after every step, whatever the step was. Of each queue every message is looked at, and of a fifo queue every
- * group is counted again from its messages.
+ * What must hold after every step, whatever the step was. Of each queue every message is looked at, and of a fifo queue
+ * every group is counted again from its messages.
  */
 #include "server/broker/tree.h"
 #include "tests/sim/story_parts.h"

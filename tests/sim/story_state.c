@@ -1,6 +1,6 @@
 /*
- * The state of the broker as text: every queue with its messages, groups and takers. Stories compare it before and after a call
- * that was refused, and show it.
+ * The state of the broker as text: every queue with its messages, groups and takers. Stories compare it before and
+ * after a call that was refused, and show it.
  */
 #include "server/broker/dedup.h"
 #include "tests/sim/story_parts.h"

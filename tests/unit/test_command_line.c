@@ -55,7 +55,8 @@ static void lines_are_cut_at_blanks_outside_quotes(void **state)
     assert_true(word_is(&words.list[0], "a"));
     assert_int_equal(words.list[1].bytes, 7);
     assert_memory_equal(words.list[1].text, "bc d\0e\n", 8);
-    assert_true(words.list[1].quoted && !words.list[0].quoted);
+    assert_true(!words.list[0].quoted && words.list[0].quoted_from == SIZE_MAX);
+    assert_true(!words.list[1].quoted && words.list[1].quoted_from == 1);
     assert_true(word_is(&words.list[2], "") && words.list[2].quoted);
     assert_true(word_is(&words.list[3], "--"));
     assert_true(word_is(&words.list[4], "\xff"));

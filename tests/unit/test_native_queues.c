@@ -87,7 +87,7 @@ static void test_wrong_attributes(void **state)
         {"{'dead_letter': true}", "! ['BAD_REQUEST', ..., {'key': 'dead_letter'}]"},
         {"{'dead_letter': ''}", "! ['BAD_REQUEST', ..., {'key': 'dead_letter'}]"},
         {"{'dead_letter': 'a b'}", "! ['BAD_REQUEST', ..., {'key': 'dead_letter'}]"},
-        {"{'dead_letter': 'nowhere'}", "! ['QUEUE_NOT_FOUND', ...]"},
+        {"{'dead_letter': 'nowhere'}", "! ['QUEUE_NOT_FOUND', ..., {'key': 'dead_letter'}]"},
         {"{'backoff': 5}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
         {"{'backoff': {}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},
         {"{'backoff': {'base': 0}}", "! ['BAD_REQUEST', ..., {'key': 'backoff'}]"},

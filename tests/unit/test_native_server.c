@@ -25,7 +25,8 @@ static void test_hello(void **state)
           " 'limits': {'max_message_bytes': 1000, 'max_request_bytes': 131072, 'max_response_bytes': 2048, "
           "'max_batch': 50,"
           " 'max_wait': 20000, 'max_prefetch': 1000000, 'max_consumers': 1024, 'max_waiters': 1024,"
-          " 'max_elements': 262144, 'max_commit_parts': 1000, 'max_copies': 65536, 'max_topics': 10000, "
+          " 'max_elements': 262144, 'max_commit_parts': 1000, 'max_copies': 65536, 'max_routing': 1000000, "
+          "'max_topics': 10000, "
           "'max_subscriptions': 10000,"
           " 'max_moves': 1000}}");
 }

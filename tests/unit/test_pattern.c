@@ -81,6 +81,10 @@ static void test_a_wildcard_is_a_whole_word(void **state)
     memset(text, 'a', sizeof text);
     assert_true(pattern_valid(text, LIMIT_KEY_BYTES));
     assert_false(pattern_valid(text, LIMIT_KEY_BYTES + 1));
+    memset(text, '.', sizeof text);
+    assert_true(key_valid(text, LIMIT_KEY_WORDS - 1) && pattern_valid(text, LIMIT_KEY_WORDS - 1));
+    assert_false(key_valid(text, LIMIT_KEY_WORDS) || pattern_valid(text, LIMIT_KEY_WORDS));
+    assert_true(key_valid("a*.#", 4));
     assert_true(pattern_valid(NULL, 0));
     assert_true(pattern_matches(NULL, 0, NULL, 0));
 }
@@ -161,12 +165,12 @@ static void test_a_hostile_pattern_is_answered(void **state)
     char pattern[LIMIT_KEY_BYTES + 1] = "#", key[LIMIT_KEY_BYTES + 1] = "a";
 
     (void)state;
-    while (strlen(pattern) + 6 <= LIMIT_KEY_BYTES)
+    for (int words = 1; words + 3 <= LIMIT_KEY_WORDS; words += 2)
         strcat(pattern, ".a.#");
     strcat(pattern, ".b");
-    while (strlen(key) + 2 <= LIMIT_KEY_BYTES)
+    for (int words = 1; words < LIMIT_KEY_WORDS; words++)
         strcat(key, ".a");
-    assert_true(pattern_valid(pattern, strlen(pattern)));
+    assert_true(pattern_valid(pattern, strlen(pattern)) && key_valid(key, strlen(key)));
     assert_false(matches(pattern, key));
     key[strlen(key) - 1] = 'b';
     assert_true(matches(pattern, key));

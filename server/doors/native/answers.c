@@ -38,7 +38,7 @@ void answer_number(struct request *r, uint64_t number)
 /* The name that an error's detail has, or NULL if errors of that code have none. */
 static const char *detail_name(enum error_code code)
 {
-    return code == ERR_BAD_REQUEST ? "key" : code == ERR_LIMIT ? "which" : NULL;
+    return code == ERR_BAD_REQUEST || code == ERR_QUEUE_NOT_FOUND ? "key" : code == ERR_LIMIT ? "which" : NULL;
 }
 
 void encode_error(struct buffer *out, enum error_code code, const char *text, const char *which, uint32_t extra)

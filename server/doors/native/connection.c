@@ -23,6 +23,7 @@
     X(max_elements, LIMIT_NODES)                                \
     X(max_commit_parts, LIMIT_COMMIT_PARTS)                     \
     X(max_copies, LIMIT_COPIES)                                 \
+    X(max_routing, LIMIT_ROUTING)                               \
     X(max_topics, LIMIT_TOPICS)                                 \
     X(max_subscriptions, LIMIT_SUBSCRIPTIONS)                   \
     X(max_moves, LIMIT_MOVES)

@@ -1,5 +1,7 @@
 #include "server/doors/native/filters.h"
+
 #include "protocol/utf8.h"
+#include "server/doors/native/headers.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -19,46 +21,12 @@ static bool refuse(struct reading *r, const char *refusal)
     return false;
 }
 
-static bool read_scalar(const struct decoder *d, uint32_t node, struct header *out)
-{
-    const struct node *n = &d->nodes[node];
-
-    *out = (struct header){.kind = HEADER_NIL};
-    switch ((enum node_type)n->type) {
-    case NODE_NIL:
-        return true;
-    case NODE_BOOL:
-        out->kind = n->value.uint ? HEADER_TRUE : HEADER_FALSE;
-        return true;
-    case NODE_UINT:
-    case NODE_INT:
-        out->kind = n->type == NODE_UINT ? HEADER_UINT : HEADER_INT;
-        out->number = n->value.uint;
-        return true;
-    case NODE_FLOAT:
-        out->kind = n->flags & NODE_FLOAT32 ? HEADER_FLOAT : HEADER_DOUBLE;
-        memcpy(&out->number, &n->value.real, sizeof out->number);
-        return true;
-    case NODE_STR:
-    case NODE_BIN:
-        if (!node_text(d, node, &out->bytes))
-            return false;
-        out->kind = n->type == NODE_STR && utf8_is_text(out->bytes.data, out->bytes.bytes) ? HEADER_TEXT : HEADER_BYTES;
-        return true;
-    case NODE_EXT:
-    case NODE_ARRAY:
-    case NODE_MAP:
-        break;
-    }
-    return false;
-}
-
 /* Adds a test of the scalar at `node`; if it is none, the reason is `refusal`. */
 static bool read_test(struct reading *r, enum filter_op op, uint32_t node, enum filter_refusal refusal)
 {
     struct filter_test test = {.op = op};
 
-    if (!read_scalar(r->d, node, &test.value))
+    if (!scalar_read(r->d, &r->d->nodes[node], &test.value))
         return refuse(r, filter_refusal_text(refusal));
     return filter_add_test(&r->builder, &test);
 }
@@ -131,7 +99,7 @@ static bool read_alternative(struct reading *r, uint32_t node)
 
     if (r->d->nodes[node].type == NODE_MAP)
         return read_operator(r, node);
-    if (!read_scalar(r->d, node, &test.value))
+    if (!scalar_read(r->d, &r->d->nodes[node], &test.value))
         return refuse(r, "an alternative must be a scalar or an operator");
     return filter_add_test(&r->builder, &test);
 }
@@ -193,40 +161,6 @@ enum error_code filters_read(const struct decoder *d, uint32_t node, struct aren
 }
 
 /* ---- to the wire ------------------------------------------------------------------------------------------------- */
-
-static void encode_scalar(struct buffer *out, const struct header *h)
-{
-    double real;
-
-    memcpy(&real, &h->number, sizeof real);
-    switch (h->kind) {
-    case HEADER_NIL:
-        encode_nil(out);
-        break;
-    case HEADER_FALSE:
-    case HEADER_TRUE:
-        encode_bool(out, h->kind == HEADER_TRUE);
-        break;
-    case HEADER_UINT:
-        encode_uint(out, h->number);
-        break;
-    case HEADER_INT:
-        encode_int(out, (int64_t)h->number);
-        break;
-    case HEADER_FLOAT:
-        encode_float(out, (float)real);
-        break;
-    case HEADER_DOUBLE:
-        encode_double(out, real);
-        break;
-    case HEADER_TEXT:
-        encode_str(out, h->bytes.data, h->bytes.bytes);
-        break;
-    case HEADER_BYTES:
-        encode_bin(out, h->bytes.data, h->bytes.bytes);
-        break;
-    }
-}
 
 /* Takes the tests of a NUMERIC or ANYTHING_BUT off `rest` and puts their values, each behind its operator or not. */
 static void encode_inner_tests(struct buffer *out, struct view *rest, const struct filter_test *outer)

@@ -16,7 +16,7 @@ static bool read_text(const struct decoder *d, const struct node *n, struct view
     return true;
 }
 
-static bool read_value(const struct decoder *d, const struct node *n, struct header *out)
+bool scalar_read(const struct decoder *d, const struct node *n, struct header *out)
 {
     switch ((enum node_type)n->type) {
     case NODE_NIL:
@@ -61,7 +61,7 @@ enum error_code headers_read(const struct decoder *d, uint32_t node, struct aren
         const struct node *pair = &d->nodes[node + 1 + 2 * i];
         headers[i] = (struct header){0};
         if (!read_text(d, &pair[0], &headers[i].key) || !utf8_is_text(headers[i].key.data, headers[i].key.bytes) ||
-            !read_value(d, &pair[1], &headers[i]))
+            !scalar_read(d, &pair[1], &headers[i]))
             return ERR_BAD_REQUEST;
         wire_bytes += headers[i].key.bytes + headers[i].bytes.bytes;
         flat_bytes += header_bytes(&headers[i]);
@@ -82,7 +82,7 @@ enum error_code headers_read(const struct decoder *d, uint32_t node, struct aren
 
 /* ---- to the wire ------------------------------------------------------------------------------------------------- */
 
-static void encode_value(struct buffer *out, const struct header *h)
+void encode_scalar(struct buffer *out, const struct header *h)
 {
     double real;
 
@@ -127,7 +127,7 @@ static void encode_headers(struct buffer *out, struct view headers)
     encode_map(out, count);
     while (header_next(&headers, &h)) {
         encode_str(out, h.key.data, h.key.bytes);
-        encode_value(out, &h);
+        encode_scalar(out, &h);
     }
 }
 

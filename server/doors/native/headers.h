@@ -9,6 +9,11 @@
 #include "server/broker/message.h"
 #include "server/doors/native/arena.h"
 
+/* Reads a scalar, which borrows its text or bytes from the request; false if the node is none. A text that is not UTF-8
+   becomes bytes. And puts one. */
+bool scalar_read(const struct decoder *d, const struct node *n, struct header *out);
+void encode_scalar(struct buffer *out, const struct header *h);
+
 /*
  * Reads the map at `node` into a flat list in the arena. ERR_NONE, BAD_REQUEST (a key that is not UTF-8, a value that
  * is no scalar, too many or too long), or MEMORY_LIMIT when out of memory. A text that is not UTF-8 becomes bytes.

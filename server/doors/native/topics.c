@@ -24,7 +24,7 @@ struct topic *request_topic(struct request *r)
 
 bool topic_key_valid(struct view key)
 {
-    return key.bytes <= LIMIT_KEY_BYTES && utf8_is_text(key.data, key.bytes);
+    return key_valid(key.data, key.bytes) && utf8_is_text(key.data, key.bytes);
 }
 
 uint32_t topic_work(const struct topic *topic, uint32_t message_count)

@@ -187,7 +187,7 @@
 > create q
 > create f type=fifo
 > update q dead_letter=nobody
-  QUEUE_NOT_FOUND
+  QUEUE_NOT_FOUND dead_letter
 > update q dead_letter=q
   BAD_REQUEST dead_letter
 > update q dead_letter=f

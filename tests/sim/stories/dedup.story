@@ -143,3 +143,11 @@
   2:a ready dedup x dl_queue=q dl_id=1 dl_reason=rejected dl_attempts=1 dl_first=1000000 dl_last=1000000
   3:b ready dedup y dl_queue=q dl_id=2 dl_reason=rejected dl_attempts=1 dl_first=1000000 dl_last=1000000
   4:c ready dedup y
+
+## a duplicate is recognised before its delay is judged
+> create q retention=1000
+> publish q a,dedup=x
+  id 1
+> publish q b,dedup=x,delay=5000 c,dedup=y,delay=5000,size=9
+  [0] duplicate of 1
+  [1] LIMIT retention

@@ -478,15 +478,19 @@
 
 ## retention removes ready, delayed and parked messages, counted
 > create jobs retention=1000 visibility=100000 max_hold=200000
-> publish jobs a b b2 c,delay=5000
+> publish jobs a b b2 c
   ids 1..4
-> A receive jobs
-  gets 1:a
+> A receive jobs max=2
+  gets 1:a 2:b
 > park jobs 1
+  1
+> nack jobs delay=5000 2
   1
 > at 500
 > publish jobs d
   id 5
+> info jobs
+  delayed 1 ready 3 inflight 0 parked 1 bytes 6
 > at 1000
 > info jobs
   delayed 0 ready 1 inflight 0 parked 0 bytes 1
@@ -494,7 +498,23 @@
 > info jobs
   delayed 0 ready 0 inflight 0 parked 0 bytes 0
 > counters jobs
-  published 5 delivered 1 expired 5 parks 1
+  published 5 delivered 2 nacked 1 expired 5 parks 1
+
+## a message that retention would remove before it is ready is refused
+> create jobs retention=1000
+> publish jobs a b,delay=1000 c,delay=999
+  ids 1..2
+  [1] LIMIT retention
+> update jobs delay=1000
+  LIMIT retention
+> update jobs delay=500
+> update jobs retention=500
+  LIMIT retention
+> update jobs retention=0
+> publish jobs d,delay=5000
+  id 3
+> create later retention=10 delay=10
+  LIMIT retention
 
 ## retention is counted anew from parking, and a kicked message's goes on from there
 > create jobs retention=1000

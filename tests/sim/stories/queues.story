@@ -267,3 +267,20 @@
 > A receive jobs wait=20001
   LIMIT max_wait
 
+
+## a delay that is not shorter than the retention is refused: the message would be removed before it is ever ready
+> create q retention=1000
+> publish q a,delay=999 b,delay=1000 c,delay=2000,ttl=50 d
+  ids 1..2
+  [1] LIMIT retention
+  [2] LIMIT retention
+> update q delay=1000
+  LIMIT retention
+> update q delay=500
+> update q retention=500
+  LIMIT retention
+> update q retention=0
+> publish q e,delay=5000
+  id 3
+> create r delay=1000 retention=1000
+  LIMIT retention

@@ -186,3 +186,87 @@
   p3 is held
 > topic delete t
   A.p3 TOPIC_NOT_FOUND
+
+## it stands in the line of the queue that has no room now, not of one that had none before
+> create a max_messages=1
+> create b max_messages=1
+> topic create t
+> topic subscribe t a
+> topic subscribe t b
+> publish a x
+  id 1
+> publish b y
+  id 1
+> A publish_topic t k wait=5000 m
+  p1 is held
+> B receive a
+  gets 1:x
+> ack a 1
+  1
+> publish b z
+  [0] QUEUE_FULL
+> publish a z
+  id 2
+> B receive b
+  gets 1:y
+> ack b 1
+  1
+> publish b z
+  id 2
+> B receive a
+  gets 2:z
+> ack a 2
+  1
+> B receive b
+  gets 2:z
+> ack b 2
+  1
+  A.p1 copies 2
+
+## which queues get it is decided when it comes: not those that subscribe later, and also those that no longer do
+> create a max_messages=1
+> create b
+> create c
+> topic create t
+> topic subscribe t a
+> topic subscribe t b
+> publish a x
+  id 1
+> A publish_topic t k wait=5000 m
+  p1 is held
+> topic unsubscribe t b
+> topic subscribe t c
+> purge a
+  1
+  A.p1 copies 2
+> info b
+  delayed 0 ready 1 inflight 0 parked 0 bytes 1
+> info c
+  delayed 0 ready 0 inflight 0 parked 0 bytes 0
+
+## a queue that is deleted meanwhile is left out; if none is left a mandatory one is unroutable
+> create a max_messages=1
+> create b
+> topic create t
+> topic subscribe t a
+> topic subscribe t b
+> publish a x
+  id 1
+> A publish_topic t k wait=5000 m
+  p1 is held
+> delete a
+  1
+  A.p1 copies 1
+> create c max_messages=1
+> topic subscribe t c
+> publish c x
+  id 1
+> topic unsubscribe t b
+> A publish_topic t k wait=5000 m
+  p2 is held
+> A publish_topic t k mandatory wait=5000 n
+  p3 is held
+> delete c
+  1
+  A.p2 copies 0
+  A.p3 UNROUTABLE
