@@ -59,6 +59,9 @@
 #define LIMIT_TOPICS        10000
 #define LIMIT_MOVES         1000
 
+/* Filters of one topic, together: topic.info shows them all in one answer, which must have no more elements than LIMIT_NODES. */
+#define LIMIT_TOPIC_FILTER_BYTES 8388608
+
 /* Copies that one call to a topic, or one commit, may make; and steps that it may take to find out where they go: one for each
    subscription of the topic, and for each message and subscription one and one for each 32 bytes of its filter. */
 #define LIMIT_COPIES        65536

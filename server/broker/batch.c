@@ -64,9 +64,8 @@ static uint64_t body_limit(const struct broker *b, const struct queue *q)
     return own != 0 ? (uint64_t)own : b->limits.max_message_bytes;
 }
 
-/* What no other moment could change about this message. */
-static enum error_code check(const struct broker *b, const struct queue *q, const struct publication *p, bool by_topic,
-                             const char **which)
+/* What is wrong with the message whatever the queue's limits are. */
+static enum error_code check_form(const struct queue *q, const struct publication *p, bool by_topic, const char **which)
 {
     if (is_fifo(q) && p->group.bytes == 0)
         return ERR_GROUP_REQUIRED;
@@ -74,6 +73,13 @@ static enum error_code check(const struct broker *b, const struct queue *q, cons
         *which = "priority";
         return ERR_BAD_REQUEST;
     }
+    return ERR_NONE;
+}
+
+/* Whether the queue's limits allow it ever. */
+static enum error_code check_limits(const struct broker *b, const struct queue *q, const struct publication *p,
+                                    const char **which)
+{
     if (p->body.bytes > body_limit(b, q)) {
         *which = "max_message_bytes";
         return ERR_TOO_LARGE;
@@ -90,17 +96,33 @@ static enum error_code check(const struct broker *b, const struct queue *q, cons
     return ERR_NONE;
 }
 
+/* All of it, in order. The door may have skipped a body as too large: then it has none, but its form is judged first. */
+static enum error_code check(const struct broker *b, const struct queue *q, const struct publication *p, bool by_topic,
+                             enum error_code refused, const char **which)
+{
+    if (refused != ERR_NONE && refused != ERR_TOO_LARGE)
+        return refused;
+    const char *wrong = NULL;
+    enum error_code code = check_form(q, p, by_topic, &wrong);
+    if (code == ERR_NONE && refused != ERR_NONE)
+        return refused;
+    if (code == ERR_NONE)
+        code = check_limits(b, q, p, &wrong);
+    *which = wrong;
+    return code;
+}
+
 bool batch_add(struct broker *b, struct batch *batch, struct queue *q, const struct publication *p, uint32_t index,
                enum error_code refused, const char *which, bool by_topic)
 {
     assert(batch->count < batch->cap);
     struct staged *s = &batch->staged[batch->count++];
     *s = (struct staged){.queue = q, .index = index, .code = refused, .which = which, .updates = q->updates};
-    if (s->code == ERR_NONE)
-        s->code = check(b, q, p, by_topic, &s->which);
+    s->code = check(b, q, p, by_topic, refused, &s->which);
     /* One that a limit forbids now may have been stored before: then it is a duplicate, and that comes before every limit. */
     bool limit = s->code == ERR_TOO_LARGE || s->code == ERR_LIMIT;
-    if ((s->code == ERR_NONE || limit) && refused == ERR_NONE && dedup_wanted(q, p)) {
+    bool known = refused == ERR_NONE || p->dedup_id.bytes > 0; /* the content of a body that was skipped is not */
+    if ((s->code == ERR_NONE || limit) && known && dedup_wanted(q, p)) {
         s->entry = dedup_new(b, q, p);
         if (!s->entry)
             return false;
@@ -149,12 +171,10 @@ static bool review(struct broker *b, struct batch *batch, struct staged *s)
     s->entry = dedup_wanted(q, &p) ? dedup_new(b, q, &p) : NULL;
     if (dedup_wanted(q, &p) && !s->entry)
         return false;
-    s->code = check(b, q, &p, true, &s->which);
-    if (s->code != ERR_NONE) {
-        message_free(&b->pool, s->message);
-        s->message = NULL;
-        batch->wrong++;
-    }
+    batch->wrong -= s->code != ERR_NONE;
+    s->which = NULL;
+    s->code = check(b, q, &p, true, ERR_NONE, &s->which);
+    batch->wrong += s->code != ERR_NONE;
     s->updates = q->updates;
     return true;
 }
@@ -174,6 +194,12 @@ bool batch_review(struct broker *b, struct batch *batch)
 static bool remembers(const struct staged *s)
 {
     return s->entry && s->queue->attributes.dedup_window != 0;
+}
+
+/* True if it could be stored, if there were room. Others have no message, or none that their queue takes now. */
+static bool is_storable(const struct staged *s)
+{
+    return s->message && s->code == ERR_NONE;
 }
 
 /* True if the queue has seen it; then its id is the first one's. */
@@ -245,7 +271,7 @@ enum error_code batch_run(struct broker *b, int64_t now_ms, struct batch *batch)
         struct staged *s = &batch->staged[i];
         if (is_duplicate(b, now_ms, s)) {
             duplicates++;
-        } else if (!s->message) {
+        } else if (!is_storable(s)) {
             refused++;
         } else if (others_wait(batch, q) || !make_room(b, now_ms, q, s, slots)) {
             s->code = ERR_QUEUE_FULL;
@@ -289,7 +315,7 @@ static enum error_code plan_one(struct broker *b, int64_t now_ms, const struct b
 {
     if (is_duplicate(b, now_ms, s))
         return ERR_NONE;
-    if (!s->message)
+    if (!is_storable(s))
         return batch->atomic ? s->code : ERR_NONE;
     if (others_wait(batch, s->queue))
         return held_reason(s->queue);
@@ -311,7 +337,7 @@ static enum error_code first_wrong(struct broker *b, int64_t now_ms, struct batc
         struct staged *s = &batch->staged[i];
         if (is_duplicate(b, now_ms, s))
             continue;
-        if (!s->message) {
+        if (s->code != ERR_NONE) {
             *culprit = i;
             return s->code;
         }
@@ -347,7 +373,7 @@ enum error_code batch_plan(struct broker *b, int64_t now_ms, struct batch *batch
     for (; i < batch->count && code == ERR_NONE; i++) {
         struct staged *s = &batch->staged[i];
         code = plan_one(b, now_ms, batch, s);
-        slots += s->message && life_needs_slot(s->queue, now_ms, s->delay_ms, s->ttl_ms);
+        slots += is_storable(s) && life_needs_slot(s->queue, now_ms, s->delay_ms, s->ttl_ms);
     }
     *culprit = batch->count;
     if (code != ERR_NONE)
@@ -365,7 +391,7 @@ void batch_apply(struct broker *b, int64_t now_ms, struct batch *batch)
         struct staged *s = &batch->staged[i];
         if (s->duplicate) {
             COUNT(b, s->queue, duplicates, 1);
-        } else if (s->message) {
+        } else if (is_storable(s)) {
             displaced_apply(b, now_ms, &s->displaced);
             assert(s->queue->next_id == s->id);
             enter(b, now_ms, s);
@@ -415,7 +441,7 @@ bool batch_could_fit(struct broker *b, int64_t now_ms, struct batch *batch)
     plan_begin(b);
     for (uint32_t i = 0; i < batch->count && fits; i++) {
         struct staged *s = &batch->staged[i];
-        if (is_duplicate(b, now_ms, s) || !s->message)
+        if (is_duplicate(b, now_ms, s) || !is_storable(s))
             continue;
         if (remembers(s))
             dedup_put(b, now_ms, s->queue, s->entry, 0);

@@ -37,7 +37,7 @@ struct batch {
     uint32_t count, cap;
     uint32_t wrong;          /* of them refused when they were staged */
     uint32_t stored;         /* that are in */
-    uint64_t cost;           /* bytes that its messages take; the caller's to set */
+    uint64_t cost;           /* bytes that it keeps while it is held; the caller's to set */
     bool spent;              /* it holds no memory any more besides itself */
     bool atomic;             /* wrong ones make the whole fail */
     struct publishing *line; /* its place in a line, if it waits: nothing goes in while others have waited longer */

@@ -54,12 +54,17 @@ bool fanout_tally(struct tally *tally, struct queue *q, const struct publication
     return tally->copies <= LIMIT_COPIES;
 }
 
+/* Of a body that goes to several queues there is only one. */
 static bool tally_message(struct tally *tally, const struct routes *routes, const struct publication *p)
 {
     uint32_t at = 0;
-    for (struct queue *q; (q = route_next(routes, p, &at));)
+    uint64_t again = 0;
+    for (struct queue *q; (q = route_next(routes, p, &at));) {
         if (!fanout_tally(tally, q, p))
             return false;
+        tally->cost -= again;
+        again = p->shared ? 0 : p->body.bytes;
+    }
     return true;
 }
 
@@ -163,7 +168,7 @@ enum error_code broker_topic_publish(struct broker *b, int64_t now_ms, struct to
             batch_free(b, batch);
         return ERR_MEMORY_LIMIT;
     }
-    batch->cost = tally.cost;
+    batch->cost = tally.cost + publish_shared_bytes(messages);
     uint32_t culprit;
     code = publish_or_wait(b, now_ms, batch, topic, messages->count, starved, options, &culprit, held);
     if (*held)

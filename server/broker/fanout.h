@@ -16,7 +16,7 @@ struct tally {
 /* Adds a copy for that queue; false if there are too many for one call. */
 bool fanout_tally(struct tally *tally, struct queue *q, const struct publication *p);
 
-/* How many copies of the messages there will be, and what they cost (bodies counted for each: at most too much). */
+/* How many copies of the messages there will be, and what they cost. */
 enum error_code fanout_count(struct broker *b, const struct topic *topic, struct view key,
                              const struct publications *messages, struct tally *tally);
 

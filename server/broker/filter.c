@@ -309,6 +309,17 @@ static bool alternative_holds(struct view *rest, const struct header *h)
     }
 }
 
+/* A key is itself and an array around its tests; of a test the operator's map, its word, an array, and the value. */
+uint32_t filter_elements(struct view filter)
+{
+    struct header entry;
+    uint32_t elements = 1;
+
+    while (header_next(&filter, &entry))
+        elements += 4;
+    return elements;
+}
+
 bool filter_matches(struct view filter, struct view headers)
 {
     struct view key;

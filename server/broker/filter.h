@@ -114,6 +114,9 @@ void filter_store(const struct filter_builder *b, uint8_t *out);
 /* A short English sentence without a full stop. */
 const char *filter_refusal_text(enum filter_refusal refusal);
 
+/* No more elements than this does the filter have on the wire. */
+uint32_t filter_elements(struct view filter);
+
 /* True if a message with these headers, encoded by header_put(), is wanted. */
 bool filter_matches(struct view filter, struct view headers);
 

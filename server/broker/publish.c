@@ -30,6 +30,14 @@ bool publish_is_starved(const struct broker *b, uint64_t cost)
     return broker_memory(b) + cost > b->limits.max_memory_bytes;
 }
 
+uint64_t publish_shared_bytes(const struct publications *messages)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < messages->count; i++)
+        bytes += messages->items[i].shared ? messages->items[i].shared->bytes : 0;
+    return bytes;
+}
+
 enum error_code publish_check_memory(const struct broker *b, uint64_t cost, const struct publish_options *options)
 {
     if (!publish_is_starved(b, cost) || (options->wait_ms > 0 && held_allowed(b, cost)))
@@ -132,8 +140,8 @@ enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q
         return broker_refuse_batch(b, q, ERR_MEMORY_LIMIT, count);
     }
     *result = (struct publish_result){0, 0, false};
-    batch->cost = cost;
     if (options->atomic || options->wait_ms > 0) {
+        batch->cost = cost + publish_shared_bytes(messages);
         code = publish_whole(b, now_ms, batch, starved, options, &result->held);
     } else {
         code = batch_run(b, now_ms, batch);

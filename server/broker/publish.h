@@ -13,6 +13,9 @@ enum error_code publish_check(struct broker *b, uint32_t count, const struct pub
 /* True if so much more would be too much. */
 bool publish_is_starved(const struct broker *b, uint64_t cost);
 
+/* Bytes of bodies that lie in memory already and will be kept: no message's cost counts them. */
+uint64_t publish_shared_bytes(const struct publications *messages);
+
 /* Whether messages of that cost may be staged: they fit, or they may wait until they do. */
 enum error_code publish_check_memory(const struct broker *b, uint64_t cost, const struct publish_options *options);
 

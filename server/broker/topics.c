@@ -1,5 +1,6 @@
 #include "server/broker/topics.h"
 
+#include "server/broker/filter.h"
 #include "server/broker/held.h"
 
 #include <assert.h>
@@ -81,6 +82,7 @@ static void subscription_free(struct broker *b, struct topic *topic, struct subs
 {
     s->queue->subscription_count--;
     topic->filter_bytes -= s->filter_bytes;
+    topic->filter_elements -= filter_elements(subscription_filter(s));
     pool_give(&b->pool, s, subscription_size(s->pattern_bytes, s->filter_bytes));
 }
 
@@ -134,6 +136,18 @@ static bool subscriptions_reserve(struct broker *b, struct topic *topic)
     return true;
 }
 
+/* Elements of a subscription in topic.info besides its filter; and of all the rest there. */
+#define SUBSCRIPTION_ELEMENTS 8
+#define TOPIC_ELEMENTS        64
+
+/* True if one more subscription with that filter leaves an answer with all of them that a client takes. */
+static bool can_show(const struct topic *topic, struct view filter)
+{
+    uint64_t subscriptions = (uint64_t)topic->subscription_count + 1;
+    uint64_t elements = topic->filter_elements + filter_elements(filter) + subscriptions * SUBSCRIPTION_ELEMENTS;
+    return topic->filter_bytes + filter.bytes <= LIMIT_TOPIC_FILTER_BYTES && elements + TOPIC_ELEMENTS <= LIMIT_NODES;
+}
+
 enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct queue *q, struct view pattern,
                                  struct view filter, bool *created)
 {
@@ -141,7 +155,7 @@ enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct q
     assert(pattern.bytes <= LIMIT_KEY_BYTES);
     uint32_t i = subscription_lower(topic, q, pattern);
     *created = i == topic->subscription_count || subscription_order(topic->subscriptions[i], q, pattern) != 0;
-    if (*created && topic->subscription_count >= LIMIT_SUBSCRIPTIONS)
+    if ((*created && topic->subscription_count >= LIMIT_SUBSCRIPTIONS) || !can_show(topic, filter))
         return broker_refuse(b, ERR_LIMIT, "max_subscriptions");
     size_t bytes = subscription_size(pattern.bytes, filter.bytes);
     if (broker_memory(b) + bytes > b->limits.max_memory_bytes || !subscriptions_reserve(b, topic))
@@ -157,6 +171,7 @@ enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct q
         memcpy(s->text + pattern.bytes, filter.data, filter.bytes);
     q->subscription_count++;
     topic->filter_bytes += filter.bytes;
+    topic->filter_elements += filter_elements(filter);
     struct subscription **place = &topic->subscriptions[i];
     if (*created)
         memmove(place + 1, place, (topic->subscription_count++ - i) * sizeof(struct subscription *));

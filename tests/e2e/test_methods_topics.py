@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from picture import unchanged
-from wire import pack, refusal, until
+from wire import ServerError, pack, refusal, until
 
 numbers = itertools.count(1)
 
@@ -337,3 +337,16 @@ def test_publishing_to_a_topic_as_a_notification(wire, topic, queue):
     wire.call("topic.subscribe", topic, queue)
     wire.notify("topic.publish", topic, "k", ["m"])
     assert wire.quiet() and bodies(wire, queue) == ["m"]
+
+
+def test_all_subscriptions_fit_into_one_answer(wire, topic, queue):
+    """So many long filters that topic.info could not show them all are refused; those that are there are shown."""
+    long = {f"k{k}": [f"{k}.{i}" for i in range(10)] for k in range(25)}
+    for i in itertools.count():
+        try:
+            wire.call("topic.subscribe", topic, queue, {"pattern": str(i), "filter": long})
+        except ServerError as error:
+            assert (error.code, error.details["which"]) == ("LIMIT", "max_subscriptions")
+            break
+    shown = wire.call("topic.info", topic)["subscriptions"]
+    assert len(shown) == i > 50 and len(shown[0]) == 3 and shown[0]["filter"] == long

@@ -297,3 +297,28 @@ def test_at_most_1024_of_one_connection_wait(start_server):
         assert refusal(other.call, "publish", "q", ["b"], {"wait": 20_000})[:2] == ("LIMIT", {"which": "max_waiters"})
         send(wire, wire, "q", ["c"])
         assert not set(msgids) & set(other.answers) and held(wire) == 1025
+
+
+def test_bodies_that_wait_count_where_they_lie(start_server):
+    """A large body that arrives in pieces counts against the eighth of max_memory that may wait, like any other."""
+    server = start_server("--max_memory", "64mb")
+    with server.connect() as wire, server.connect() as other:
+        wire.call("queue.create", "full", {"max_messages": 1})
+        wire.call("publish", "full", ["first"])
+        numbers = [other.send("publish", "full", [b"x" * 1_000_000], {"wait": 20000}) for _ in range(12)]
+        until(lambda: wire.call("queue.info", "full")["held_publishes"] >= 5)
+        refused = [refusal(other.answer, number)[0] for number in numbers[8:]]
+        assert set(refused) == {"MEMORY_LIMIT"}
+        assert wire.call("server.info", "memory")["memory"]["held_bytes"] <= 8 << 20
+
+
+def test_one_body_for_many_queues_is_counted_once(start_server):
+    """A topic publish needs memory for one body and many references."""
+    server = start_server("--max_memory", "64mb")
+    with server.connect() as wire:
+        wire.call("topic.create", "t")
+        for i in range(300):
+            wire.call("queue.create", f"q{i}")
+            wire.call("topic.subscribe", "t", f"q{i}")
+        assert wire.call("topic.publish", "t", "k", [b"x" * 300_000]) == 300
+        assert wire.call("topic.publish", "t", "k", [b"y" * 60_000]) == 300

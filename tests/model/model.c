@@ -2,11 +2,12 @@
 #include "tests/model/world.h"
 
 /*
- * Within a millisecond things happen in the order in which their deadlines were set. Only of ready messages that expire
- * that is not said: a queue may look for them itself instead of giving each a deadline of its own. So they are tried
- * first, last and in between; where that makes a difference the story is not told any further.
+ * Within a millisecond things happen in the order in which their deadlines were set. Two things are not said: when
+ * ready messages that expire have their turn, as a queue may look for them itself instead of giving each a deadline of
+ * its own; and which queue comes first in a match. So other orders are tried, and where that makes a difference the
+ * story is not told any further.
  */
-enum policy { IN_BETWEEN, READY_FIRST, READY_LAST };
+enum policy { AS_ARMED, READY_FIRST, READY_LAST, QUEUES_BACKWARD, POLICIES };
 
 /* ---- what is due ------------------------------------------------------------------------------------------------- */
 
@@ -16,13 +17,20 @@ enum event_kind { NOTHING, MESSAGE, WAITER, HELD, MOVE };
 struct event {
     enum event_kind kind;
     int64_t at;
-    uint64_t armed;
+    uint64_t order, then; /* within the millisecond */
     int queue, index;
 };
 
+static bool comes_before(const struct event *a, const struct event *b)
+{
+    if (a->at != b->at)
+        return a->at < b->at;
+    return a->order != b->order ? a->order < b->order : a->then < b->then;
+}
+
 static void consider(struct event *best, struct event other)
 {
-    if (best->kind == NOTHING || other.at < best->at || (other.at == best->at && other.armed < best->armed))
+    if (best->kind == NOTHING || comes_before(&other, best))
         *best = other;
 }
 
@@ -34,11 +42,18 @@ static int64_t deadline_of(const struct m *m)
     return m->state == MESSAGE_DELAYED && m->due < expires ? m->due : expires;
 }
 
-static uint64_t order_of(const struct m *m, enum policy policy)
+static struct event event_of(const struct m *m, int queue, int index, enum policy policy)
 {
-    if (m->state != MESSAGE_READY || policy == IN_BETWEEN)
-        return m->armed;
-    return policy == READY_FIRST ? 0 : UINT64_MAX;
+    struct event e = {.kind = MESSAGE, .at = deadline_of(m), .order = m->armed, .queue = queue, .index = index};
+    if (m->state == MESSAGE_READY && policy == READY_FIRST)
+        e.order = 0;
+    if (m->state == MESSAGE_READY && policy == READY_LAST)
+        e.order = UINT64_MAX;
+    if (m->state == MESSAGE_INFLIGHT && m->match && policy == QUEUES_BACKWARD) {
+        e.order = m->match;
+        e.then = (uint64_t)(MODEL_QUEUES - queue) << 32 | m->armed;
+    }
+    return e;
 }
 
 static struct event next_event(const struct model *w, enum policy policy)
@@ -48,15 +63,15 @@ static struct event next_event(const struct model *w, enum policy policy)
         for (int j = 0; w->queues[i].exists && j < w->queues[i].count; j++) {
             const struct m *m = &w->queues[i].list[j];
             if (deadline_of(m) < INT64_MAX)
-                consider(&next, (struct event){MESSAGE, deadline_of(m), order_of(m, policy), i, j});
+                consider(&next, event_of(m, i, j, policy));
         }
     for (int i = 0; i < w->taker_count; i++)
         if (w->takers[i].waiter && !w->takers[i].over)
-            consider(&next, (struct event){WAITER, w->takers[i].deadline, w->takers[i].armed, 0, i});
+            consider(&next, (struct event){WAITER, w->takers[i].deadline, w->takers[i].armed, 0, 0, i});
     for (int i = 0; i < w->held_count; i++)
-        consider(&next, (struct event){HELD, w->held[i].deadline, w->held[i].armed, 0, i});
+        consider(&next, (struct event){HELD, w->held[i].deadline, w->held[i].armed, 0, 0, i});
     for (int i = 0; i < w->move_count; i++)
-        consider(&next, (struct event){MOVE, w->moves[i].deadline, w->moves[i].armed, 0, i});
+        consider(&next, (struct event){MOVE, w->moves[i].deadline, w->moves[i].armed, 0, 0, i});
     return next;
 }
 
@@ -111,23 +126,41 @@ static char *look_ahead(struct model *w, enum policy policy)
     return text;
 }
 
-/* True if it makes no difference when ready messages expire within this millisecond. */
-static bool order_is_clear(struct model *w)
+/* True if more than one thing is due, and of one of them it is not said when it has its turn. */
+static bool order_is_open(const struct model *w)
 {
-    int due = 0, ready = 0;
+    int due = w->held_count + w->move_count, ready = 0;
+    uint64_t match = 0;
+    int from = 0;
+    bool queues = false;
     for (int i = 0; i < MODEL_QUEUES; i++)
         for (int j = 0; w->queues[i].exists && j < w->queues[i].count; j++) {
             const struct m *m = &w->queues[i].list[j];
-            due += deadline_of(m) <= w->now;
-            ready += deadline_of(m) <= w->now && m->state == MESSAGE_READY;
+            if (deadline_of(m) > w->now)
+                continue;
+            due++;
+            ready += m->state == MESSAGE_READY;
+            bool matched = m->state == MESSAGE_INFLIGHT && m->match;
+            queues = queues || (matched && m->match == match && from != i);
+            match = matched ? m->match : match;
+            from = matched ? i : from;
         }
-    if (ready == 0 || due + w->held_count + w->move_count == 1)
+    return (ready > 0 && due > 1) || queues;
+}
+
+/* True if it makes no difference. */
+static bool order_is_clear(struct model *w)
+{
+    if (!order_is_open(w))
         return true;
-    char *between = look_ahead(w, IN_BETWEEN), *first = look_ahead(w, READY_FIRST), *last = look_ahead(w, READY_LAST);
-    bool clear = strcmp(between, first) == 0 && strcmp(between, last) == 0;
-    free(between);
-    free(first);
-    free(last);
+    char *usual = look_ahead(w, AS_ARMED);
+    bool clear = true;
+    for (int policy = AS_ARMED + 1; policy < POLICIES && clear; policy++) {
+        char *other = look_ahead(w, (enum policy)policy);
+        clear = strcmp(usual, other) == 0;
+        free(other);
+    }
+    free(usual);
     return clear;
 }
 
@@ -161,11 +194,13 @@ static void tell_all(struct model *w)
 static void turn_once(struct model *w)
 {
     w->unclear = w->unclear || !order_is_clear(w);
-    happen_all(w, IN_BETWEEN);
+    happen_all(w, AS_ARMED);
     model_retry_held(w);
+    w->match = model_arm(w);
     for (int q = 0; q < MODEL_QUEUES; q++)
         if (w->queues[q].exists)
             model_match(w, q);
+    w->match = 0;
     model_answer_waiters(w);
     tell_all(w);
 }
@@ -180,7 +215,7 @@ static void turn(struct model *w)
 
 static void do_at(struct model *w, int64_t until)
 {
-    for (int64_t next; (next = next_event(w, IN_BETWEEN).at) <= until && !w->unclear;) {
+    for (int64_t next; (next = next_event(w, AS_ARMED).at) <= until && !w->unclear;) {
         w->now = next > w->now ? next : w->now;
         size_t before = w->bytes;
         model_say(w, "  -- %" PRId64 "\n", w->now);

@@ -63,6 +63,7 @@ static void hand_over(struct model *w, int queue, struct m *m, const struct t *t
     int64_t visibility = t->visibility >= 0 ? t->visibility : q->a.visibility;
     m->due = w->now + (visibility < q->a.max_hold ? visibility : q->a.max_hold);
     m->armed = model_arm(w);
+    m->match = w->match;
     q->n.delivered++;
     q->n.redelivered += m->attempts > 1;
     model_add(text, " %" PRIu64 ":%c%.*s", m->id, m->body, (int)(m->bytes < 8 ? m->bytes : 8) - 1, ".......");

@@ -50,15 +50,18 @@ static struct q *way_of(struct model *w, const struct move_of *move, const struc
     return q;
 }
 
-/* The next message that can be moved, or NULL. */
-static struct m *next_of(struct model *w, const struct move_of *move)
+/* The next message that can be moved, or NULL. What stays is passed over, and the move does not come back to before
+   it. */
+static struct m *next_of(struct model *w, struct move_of *move)
 {
     struct q *q = &w->queues[move->source];
     for (int i = 0; i < q->count; i++) {
         struct m *m = &q->list[i];
-        if (m->id >= move->from && m->id < move->end && (m->state == MESSAGE_READY || m->state == MESSAGE_PARKED) &&
-            way_of(w, move, m))
+        if (m->id < move->from || m->id >= move->end || (m->state != MESSAGE_READY && m->state != MESSAGE_PARKED))
+            continue;
+        if (way_of(w, move, m))
             return m;
+        move->from = m->id + 1;
     }
     return NULL;
 }

@@ -93,6 +93,12 @@ static bool outlasts_retention(const struct q *q, const struct step_message *p)
     return q->a.retention && delay >= q->a.retention;
 }
 
+/* What a limit forbids whatever room there is; a duplicate is not asked for it. */
+static const char *forbidden(const struct q *q, const struct step_message *p)
+{
+    return too_large(q, p) ? "TOO_LARGE max_bytes" : outlasts_retention(q, p) ? "LIMIT retention" : NULL;
+}
+
 struct fate model_publish_one(struct model *w, struct q *q, const struct step_message *p, bool by_topic)
 {
     struct fate fate = {.refusal = model_wrong_with(q, p, by_topic)};
@@ -103,11 +109,10 @@ struct fate model_publish_one(struct model *w, struct q *q, const struct step_me
         q->n.duplicates++;
         return fate;
     }
-    if (too_large(q, p))
-        fate.refusal = "TOO_LARGE max_bytes";
-    else if (outlasts_retention(q, p))
-        fate.refusal = "LIMIT retention";
-    else if (!w->endless_room && others_wait(w, q))
+    fate.refusal = forbidden(q, p);
+    if (fate.refusal)
+        return fate;
+    if (!w->endless_room && others_wait(w, q))
         fate.refusal = "QUEUE_FULL";
     else if (!w->endless_room && !model_make_room(w, q, p->bytes))
         fate.refusal = "QUEUE_FULL";
@@ -138,10 +143,13 @@ static void add_up(const struct step *s, struct batch *b)
             b->first = b->stored++ ? b->first : b->fates[i].id;
 }
 
+/* What was wrong with a message when it came stays wrong, but what a limit forbade then can be a duplicate now. */
 static struct fate publish_item(struct model *w, struct q *q, const struct step *s, const struct batch *b, int i)
 {
-    if (b->wrong[i])
-        return (struct fate){.refusal = b->wrong[i]};
+    const char *wrong = b->wrong[i];
+    bool always = model_wrong_with(q, &s->messages[i], false) != NULL;
+    if (wrong && (always || !model_duplicate_of(w, q, &s->messages[i])))
+        return (struct fate){.refusal = wrong};
     return model_publish_one(w, q, &s->messages[i], false);
 }
 
@@ -234,8 +242,10 @@ static bool held_back(struct model *w, struct q *q, const struct step *s)
     if (!could_fit(q, s, &judged))
         return false;
     model_hold(w, s, model_queue_number(w, q));
-    for (int i = 0; i < s->message_count; i++)
-        w->held[w->held_count - 1].wrong[i] = judged.fates[i].refusal;
+    for (int i = 0; i < s->message_count; i++) {
+        const char *wrong = model_wrong_with(q, &s->messages[i], false);
+        w->held[w->held_count - 1].wrong[i] = wrong ? wrong : forbidden(q, &s->messages[i]);
+    }
     model_say(w, "  p%" PRIu64 " is held\n", w->next_publish);
     return true;
 }
@@ -321,7 +331,8 @@ static void change_line(struct model *w, int index, int queue)
         model_room(w, q);
 }
 
-/* True if it has gone in as one step, or is refused for ever. When its wait is over it asks for nobody who came before. */
+/* True if it has gone in as one step, or is refused for ever. When its wait is over it asks for nobody who came
+   before. */
 static bool try_held(struct model *w, int index, bool over)
 {
     const struct step s = w->held[index].step;

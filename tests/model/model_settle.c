@@ -70,7 +70,7 @@ void model_settle(struct model *w, struct q *q, const struct step *s)
         struct m *m = model_delivery(w, s, i);
         if (!m)
             model_add(text, "  [%d] RECEIPT_STALE\n", i);
-        else if (s->op == STEP_EXTEND && w->now + s->number > m->since + q->a.max_hold)
+        else if (s->op == STEP_EXTEND && s->number > 0 && w->now + s->number > m->since + q->a.max_hold)
             model_add(text, "  [%d] LIMIT max_hold\n", i);
         else
             applied += settle_one(w, q, s, m);

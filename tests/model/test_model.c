@@ -39,11 +39,14 @@ static char *tell(const struct step *steps, size_t count)
     return transcript;
 }
 
+static uint64_t steps_told;
+
 static bool same(struct step *steps, size_t count)
 {
     steps_end_turns(steps, count);
     char *expected = model_run(steps, &count), *got = tell(steps, count);
     bool equal = strcmp(expected, got) == 0;
+    steps_told += count;
     free(expected);
     free(got);
     return equal;
@@ -96,7 +99,8 @@ static void broker_and_model_tell_the_same_stories(void **state)
         free(steps);
         fail();
     }
-    print_message("%ld stories of %zu steps\n", stories, count);
+    print_message("%ld stories of %zu steps; %.0f %% of them told\n", stories, count,
+                  100.0 * (double)steps_told / ((double)stories * (double)count));
     free(steps);
 }
 

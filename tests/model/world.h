@@ -61,6 +61,7 @@ struct m {
     int64_t since;
     int64_t first, last; /* deliveries, or NEVER */
     uint64_t armed;      /* grows with each deadline that is set: the order within a millisecond */
+    uint64_t match;      /* a delivery of a match: what `armed` was when that began; else 0 */
     uint64_t serial;     /* of the delivery, if inflight */
     uint64_t owner;      /* of the delivery: the taker's uid */
     const char *reason, *note;
@@ -177,6 +178,7 @@ struct seen_at {
 struct model {
     int64_t now;
     uint64_t next_uid, next_serial, next_token, next_publish, next_armed, next_place, next_move;
+    uint64_t match;     /* see struct m; 0 outside of a match */
     bool room;          /* something has changed for those who wait anywhere */
     bool unclear;       /* the rules don't say how it goes on */
     int waiting_before; /* so many of those who wait came before what publishes now */

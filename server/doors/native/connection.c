@@ -63,17 +63,24 @@ static void answer_hello(struct request *r)
 #undef X
 }
 
+/* False: it is no text that can be kept, and the error has been answered. */
+static bool check_text(struct request *r, unsigned argument, const char *key)
+{
+    const struct view *text = &r->arguments[argument].text;
+
+    if (!request_has(r, argument) || (text->bytes <= LIMIT_CLIENT_BYTES && utf8_is_text(text->data, text->bytes)))
+        return true;
+    answer_bad_request(r, key, "the text must be UTF-8 of at most 128 bytes");
+    return false;
+}
+
 /* Replaces what the session remembers of itself. False: the error has been answered. */
-static bool keep_text(struct request *r, unsigned argument, const char *key, char **kept)
+static bool keep_text(struct request *r, unsigned argument, char **kept)
 {
     const struct view *text = &r->arguments[argument].text;
 
     if (!request_has(r, argument))
         return true;
-    if (text->bytes > LIMIT_CLIENT_BYTES || !utf8_is_text(text->data, text->bytes)) {
-        answer_bad_request(r, key, "the text must be UTF-8 of at most 128 bytes");
-        return false;
-    }
     char *copy = strndup(text->data, text->bytes);
     if (copy == NULL) {
         answer_error(r, ERR_MEMORY_LIMIT, NULL);
@@ -88,8 +95,8 @@ void handle_hello(struct request *r)
 {
     enum { CLIENT, VERSION };
 
-    if (keep_text(r, CLIENT, "client", &r->session->client_name) &&
-        keep_text(r, VERSION, "version", &r->session->client_version))
+    if (check_text(r, CLIENT, "client") && check_text(r, VERSION, "version") &&
+        keep_text(r, CLIENT, &r->session->client_name) && keep_text(r, VERSION, &r->session->client_version))
         answer_hello(r);
 }
 

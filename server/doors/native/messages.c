@@ -122,8 +122,8 @@ static void read_message(struct messages *m, uint32_t index, uint32_t node)
     }
     const bool shaped = n->count == 2 && (n[1].type == NODE_STR || n[1].type == NODE_BIN) && n[2].type == NODE_MAP;
     read_body(m, index, shaped ? &n[1] : n);
-    if (shaped && !(n[1].flags & NODE_SKIPPED))
-        read_options(m, index, node + 2);
+    if (shaped)
+        read_options(m, index, node + 2); /* of a body that was skipped, too: what is wrong with them comes first */
 }
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
