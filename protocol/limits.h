@@ -63,9 +63,11 @@
 #define LIMIT_TOPIC_FILTER_BYTES 8388608
 
 /* Copies that one call to a topic, or one commit, may make; and steps that it may take to find out where they go: one for each
-   subscription of the topic, and for each message and subscription one and one for each 32 bytes of its filter. */
+   subscription of the topic (16 if words follow a # in its pattern), and for each message and subscription one, and one more
+   for each 32 bytes of its filter. */
 #define LIMIT_COPIES        65536
 #define LIMIT_ROUTING       1000000
+#define LIMIT_ROUTING_HASH  16
 #define LIMIT_ROUTING_BYTES 32
 
 /* Lists of publishes (queues and topics) in one commit. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* An answer to a definition is small; an error's text is shown up to here. */
 #define ANSWER_BYTES (64 << 10)
@@ -36,9 +37,15 @@ static char *read_file(const char *path, size_t *bytes, struct definitions_error
     FILE *file = fopen(path, "re");
     char *text = NULL;
     size_t room = 0;
+    struct stat status;
 
     *bytes = 0;
     errno = file == NULL ? errno : 0;
+    if (file != NULL && fstat(fileno(file), &status) == 0 && !S_ISREG(status.st_mode)) {
+        fclose(file);
+        fail(error, "%s: not a file that can be read again", path); /* it is: once to check it, once to carry it out */
+        return NULL;
+    }
     while (file != NULL && errno == 0 && !feof(file) && *bytes <= DEFINITIONS_BYTES) {
         if (*bytes == room) {
             char *larger = realloc(text, room = room == 0 ? 4096 : room * 2);

@@ -2,9 +2,33 @@
 
 #include "client/cli/memory.h"
 #include "protocol/encoder.h"
+#include "protocol/numbers.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* nil, true, false or a number: the value of NAME:=VALUE. False if it is none of these. */
+static bool scalar_read(const char *text, struct ringmq_header *header)
+{
+    char *end = NULL;
+
+    if (strcmp(text, "nil") == 0) {
+        header->type = RINGMQ_NIL;
+    } else if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0) {
+        header->type = RINGMQ_BOOL;
+        header->value.boolean = text[0] == 't';
+    } else if (number_parse(text, &header->value.uint)) {
+        header->type = RINGMQ_UINT;
+    } else if (text[0] == '-' && number_parse(text + 1, &header->value.uint) && header->value.uint <= INT64_MAX) {
+        header->type = RINGMQ_INT;
+        header->value.sint = -(int64_t)header->value.uint;
+    } else {
+        header->type = RINGMQ_DOUBLE;
+        header->value.real = strtod(text, &end);
+        return end != text && *end == '\0' && strspn(text, "+-.0123456789eE") == strlen(text);
+    }
+    return true;
+}
 
 static bool header_add(struct message_options *options, struct command_line *line, const char *text)
 {
@@ -12,13 +36,18 @@ static bool header_add(struct message_options *options, struct command_line *lin
     const char *equals = strchr(text, '=');
 
     if (equals == NULL || equals == text)
-        return command_line_wrong(line, "%s: --header wants NAME=VALUE, not %.80s", line->form.name, text);
+        return command_line_wrong(line, "%s: --header wants NAME=TEXT or NAME:=NUMBER, not %.80s", line->form.name,
+                                  text);
     if (message->header_count == HEADERS_MAX)
         return command_line_wrong(line, "%s: more than %d headers", line->form.name, HEADERS_MAX);
-    char *name = text_copy(text, (size_t)(equals - text));
+    const bool typed = equals[-1] == ':' && equals - text > 1;
+    char *name = text_copy(text, (size_t)(equals - text) - typed);
     options->names[message->header_count] = name;
-    options->headers[message->header_count++] = (struct ringmq_header){
-        .name = name, .type = RINGMQ_NONE, .value.text = equals + 1};
+    struct ringmq_header *header = &options->headers[message->header_count++];
+    *header = (struct ringmq_header){.name = name, .type = RINGMQ_NONE, .value.text = equals + 1};
+    if (typed && !scalar_read(equals + 1, header))
+        return command_line_wrong(line, "%s: --header %s:= wants a number, true, false or nil, not %.80s",
+                                  line->form.name, name, equals + 1);
     return true;
 }
 
@@ -71,6 +100,30 @@ static void number_write(struct buffer *out, const char *key, bool given, int64_
     encode_int(out, value);
 }
 
+static void header_write(struct buffer *out, const struct ringmq_header *header)
+{
+    encode_text(out, header->name);
+    switch (header->type) {
+    case RINGMQ_NIL:
+        encode_nil(out);
+        break;
+    case RINGMQ_BOOL:
+        encode_bool(out, header->value.boolean);
+        break;
+    case RINGMQ_UINT:
+        encode_uint(out, header->value.uint);
+        break;
+    case RINGMQ_INT:
+        encode_int(out, header->value.sint);
+        break;
+    case RINGMQ_DOUBLE:
+        encode_double(out, header->value.real);
+        break;
+    default:
+        encode_text(out, header->value.text);
+    }
+}
+
 static void message_write(struct buffer *out, const struct ringmq_message *m, const void *body, size_t bytes)
 {
     const int pairs = (m->header_count > 0) + (m->group != NULL) + (m->dedup_id != NULL) + (m->priority > 0) +
@@ -86,7 +139,7 @@ static void message_write(struct buffer *out, const struct ringmq_message *m, co
         encode_text(out, "headers");
         encode_map(out, m->header_count);
         for (uint32_t i = 0; i < m->header_count; i++)
-            text_write(out, m->headers[i].name, m->headers[i].value.text);
+            header_write(out, &m->headers[i]);
     }
     text_write(out, "group", m->group);
     text_write(out, "dedup_id", m->dedup_id);

@@ -152,6 +152,7 @@ struct broker {
     struct queue *lines;                           /* queues in which publishes wait */
     bool room;                                     /* one of them is worth a look */
     uint64_t room_events;                          /* how often that came about */
+    uint64_t fed_events;                           /* how often there was more memory for those that wait for it */
     uint64_t starving_bytes;          /* what was counted when one found too little memory; 0: none waits for memory */
     uint64_t starving_max;            /* and what max_memory_bytes was */
     struct group *dead_groups;        /* of purged queues, freed in slices */

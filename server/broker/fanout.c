@@ -73,7 +73,7 @@ enum error_code fanout_count(struct broker *b, const struct topic *topic, struct
 {
     struct routes routes;
     uint64_t filters = topic->subscription_count + topic->filter_bytes / LIMIT_ROUTING_BYTES;
-    tally->steps += topic->subscription_count + messages->count * filters;
+    tally->steps += topic->pattern_steps + messages->count * filters;
     if (tally->steps > LIMIT_ROUTING)
         return broker_refuse(b, ERR_LIMIT, "max_routing");
     if (!routes_open(b, &routes, topic, key))

@@ -245,6 +245,30 @@ void filter_next_test(struct view *rest, struct filter_test *out)
     out->value.key = (struct view){NULL, 0};
 }
 
+/* A value that must be equal is itself; any other test has the operator's map and word, an array, and its values. */
+static uint32_t test_elements(struct view *rest)
+{
+    struct filter_test test, inner;
+
+    filter_next_test(rest, &test);
+    for (uint32_t i = 0; i < test.count; i++)
+        filter_next_test(rest, &inner);
+    return test.op == FILTER_EQUAL ? 1 : 4 + 2 * test.count;
+}
+
+uint32_t filter_elements(struct view filter)
+{
+    struct view key;
+    uint32_t elements = 1, alternatives;
+
+    while (filter_next_key(&filter, &key, &alternatives)) {
+        elements += 2; /* the key, and an array around its tests */
+        for (uint32_t i = 0; i < alternatives; i++)
+            elements += test_elements(&filter);
+    }
+    return elements;
+}
+
 uint32_t filter_key_count(struct view filter)
 {
     struct view key;
@@ -307,17 +331,6 @@ static bool alternative_holds(struct view *rest, const struct header *h)
         assert(false); /* other comparisons stand inside of NUMERIC only */
         return false;
     }
-}
-
-/* A key is itself and an array around its tests; of a test the operator's map, its word, an array, and the value. */
-uint32_t filter_elements(struct view filter)
-{
-    struct header entry;
-    uint32_t elements = 1;
-
-    while (header_next(&filter, &entry))
-        elements += 4;
-    return elements;
 }
 
 bool filter_matches(struct view filter, struct view headers)

@@ -295,9 +295,9 @@ bool held_ready(const struct broker *b)
 }
 
 /* True if the first of the line may find room now. */
-static bool may_fit(const struct broker *b, const struct queue *q, bool fed)
+static bool may_fit(const struct broker *b, const struct queue *q)
 {
-    if (q->roomy || (fed && held_reason(q) == ERR_MEMORY_LIMIT))
+    if (q->roomy || (held_reason(q) == ERR_MEMORY_LIMIT && q->fed != b->fed_events))
         return true;
     /* What has left another queue may be room for what this one has to displace. */
     return q->attributes.overflow == OVERFLOW_DEAD_LETTER_OLDEST && q->tried != b->room_events;
@@ -309,6 +309,7 @@ static void try_line(struct broker *b, int64_t now_ms, struct queue *q, uint32_t
     bool went = true;
     q->roomy = false;
     q->tried = b->room_events;
+    q->fed = b->fed_events;
     while (q->held && went && *budget > 0) {
         uint32_t cost = q->held->batch->count + 1;
         *budget -= cost < *budget ? cost : *budget;
@@ -336,24 +337,22 @@ static void begin_with(struct broker *b, struct queue *first)
 void held_turn(struct broker *b, int64_t now_ms)
 {
     uint32_t budget = HELD_TURN;
-    bool fed = is_fed(b);
     if (!held_ready(b))
         return;
+    if (is_fed(b)) {
+        b->fed_events++;
+        b->starving_bytes = 0;
+    }
     b->room = false;
-    b->starving_bytes = 0;
     for (struct queue *q = b->lines, *next; q; q = next) {
         next = q->lines_next;
         if (budget == 0) {
             begin_with(b, q);
-            b->room = true;
-            if (fed)
-                starve(b, UINT64_MAX); /* those that were not reached are still to be fed */
+            b->room = true; /* those that were not reached are in the next turn */
             return;
         }
-        if (may_fit(b, q, fed))
+        if (may_fit(b, q))
             try_line(b, now_ms, q, &budget);
-        else if (held_reason(q) == ERR_MEMORY_LIMIT)
-            starve(b, broker_memory(b));
     }
 }
 

@@ -165,7 +165,7 @@ struct queue {
     bool exclusive;                      /* its one consumer wants to be alone */
     struct publishing *held, *held_tail; /* publishes that wait for room */
     uint32_t held_count;
-    uint64_t tried; /* the broker's room_events when the first of them was tried */
+    uint64_t tried, fed; /* the broker's room_events and fed_events when the first of them was tried */
     struct forecast forecast;
     uint64_t next_id;
     uint32_t updates;                  /* how often its attributes have been changed */

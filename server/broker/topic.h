@@ -24,9 +24,9 @@ struct subscription {
 struct topic {
     struct subscription **subscriptions;
     uint32_t subscription_count, subscription_cap;
-    uint64_t filter_bytes, filter_elements; /* of all of them */
-    uint64_t published;                     /* messages */
-    uint64_t routed;                        /* copies */
+    uint64_t pattern_steps, filter_bytes, filter_elements; /* of all of them */
+    uint64_t published;                                    /* messages */
+    uint64_t routed;                                       /* copies */
     uint8_t name_bytes;
     char name[LIMIT_NAME_BYTES + 1]; /* terminated */
 };

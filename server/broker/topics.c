@@ -73,6 +73,13 @@ enum error_code broker_topic_create(struct broker *b, const char *name, size_t b
 
 /* ---- subscriptions ----------------------------------------------------------------------------------------------- */
 
+/* What it takes to match it, in steps: more if words follow a #, since these are looked for at every place. */
+static uint32_t pattern_steps(struct view pattern)
+{
+    const char *hash = pattern.bytes > 1 ? memchr(pattern.data, '#', pattern.bytes - 1) : NULL;
+    return hash ? LIMIT_ROUTING_HASH : 1;
+}
+
 static inline size_t subscription_size(size_t pattern_bytes, size_t filter_bytes)
 {
     return sizeof(struct subscription) + pattern_bytes + filter_bytes;
@@ -81,6 +88,7 @@ static inline size_t subscription_size(size_t pattern_bytes, size_t filter_bytes
 static void subscription_free(struct broker *b, struct topic *topic, struct subscription *s)
 {
     s->queue->subscription_count--;
+    topic->pattern_steps -= pattern_steps(subscription_pattern(s));
     topic->filter_bytes -= s->filter_bytes;
     topic->filter_elements -= filter_elements(subscription_filter(s));
     pool_give(&b->pool, s, subscription_size(s->pattern_bytes, s->filter_bytes));
@@ -141,11 +149,16 @@ static bool subscriptions_reserve(struct broker *b, struct topic *topic)
 #define TOPIC_ELEMENTS        64
 
 /* True if one more subscription with that filter leaves an answer with all of them that a client takes. */
-static bool can_show(const struct topic *topic, struct view filter)
+static bool can_show(const struct topic *topic, struct view filter, const struct subscription *replaced)
 {
-    uint64_t subscriptions = (uint64_t)topic->subscription_count + 1;
-    uint64_t elements = topic->filter_elements + filter_elements(filter) + subscriptions * SUBSCRIPTION_ELEMENTS;
-    return topic->filter_bytes + filter.bytes <= LIMIT_TOPIC_FILTER_BYTES && elements + TOPIC_ELEMENTS <= LIMIT_NODES;
+    uint64_t bytes = topic->filter_bytes + filter.bytes;
+    uint64_t elements = topic->filter_elements + filter_elements(filter);
+    if (replaced) {
+        bytes -= replaced->filter_bytes;
+        elements -= filter_elements(subscription_filter(replaced));
+    }
+    elements += ((uint64_t)topic->subscription_count + 1) * SUBSCRIPTION_ELEMENTS;
+    return bytes <= LIMIT_TOPIC_FILTER_BYTES && elements + TOPIC_ELEMENTS <= LIMIT_NODES;
 }
 
 enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct queue *q, struct view pattern,
@@ -155,7 +168,8 @@ enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct q
     assert(pattern.bytes <= LIMIT_KEY_BYTES);
     uint32_t i = subscription_lower(topic, q, pattern);
     *created = i == topic->subscription_count || subscription_order(topic->subscriptions[i], q, pattern) != 0;
-    if ((*created && topic->subscription_count >= LIMIT_SUBSCRIPTIONS) || !can_show(topic, filter))
+    const struct subscription *replaced = *created ? NULL : topic->subscriptions[i];
+    if ((*created && topic->subscription_count >= LIMIT_SUBSCRIPTIONS) || !can_show(topic, filter, replaced))
         return broker_refuse(b, ERR_LIMIT, "max_subscriptions");
     size_t bytes = subscription_size(pattern.bytes, filter.bytes);
     if (broker_memory(b) + bytes > b->limits.max_memory_bytes || !subscriptions_reserve(b, topic))
@@ -170,6 +184,7 @@ enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct q
     if (filter.bytes > 0)
         memcpy(s->text + pattern.bytes, filter.data, filter.bytes);
     q->subscription_count++;
+    topic->pattern_steps += pattern_steps(pattern);
     topic->filter_bytes += filter.bytes;
     topic->filter_elements += filter_elements(filter);
     struct subscription **place = &topic->subscriptions[i];

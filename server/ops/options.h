@@ -86,7 +86,7 @@
     "A batch is one step: nothing else happens while it is carried out. Above about 100 messages there is little"      \
     " speed to be won, and everybody else waits longer.")                                                              \
   X(max_wait, MS, "20s", 0, OPTION_HOUR, RUNTIME,                                                                      \
-    "how long a receive may wait for a message",                                                                       \
+    "how long a receive may wait for a message, or a publish for room",                                                \
     "A waiting receive costs a little memory and no processor time. Firewalls and proxies on the way may cut"          \
     " connections that are silent for longer than a minute or so.")                                                    \
   X(max_connections, COUNT, "10000", 1, 1000000, RESTART,                                                              \

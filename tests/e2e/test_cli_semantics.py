@@ -298,3 +298,31 @@ def test_exec_and_json_tell_priority_and_dedup_id(said, wire, queue):
     assert told == "2|d\n"
     shown = json.loads(said("--json", "consume", queue, "--max", "1"))
     assert shown["dedup_id"] == "e" and "priority" not in shown
+
+
+def test_headers_are_text_or_with_a_colon_what_they_say(cli, said, wire, queue):
+    """NAME=4 is the text 4, NAME:=4 the number; a filter tells them apart."""
+    headers = ["n=4", "u:=4", "i:=-4", "r:=0.5", "t:=true", "f:=false", "z:=nil", "a:b=c", "e:="]
+    said("publish", queue, "m", *(word for header in headers[:-1] for word in ("--header", header)))
+    (message,) = wire.call("peek", queue)["messages"]
+    assert message["headers"] == {
+        "n": "4", "u": 4, "i": -4, "r": 0.5, "t": True, "f": False, "z": None, "a:b": "c"}
+    for wrong in ("x:=", "x:=4a", "x:=--4", "x:=inf", "x:=0x10"):
+        code, out, err = cli("publish", queue, "m", "--header", wrong)
+        assert (code, out) == (2, "") and "--header" in err, wrong
+    assert wire.call("queue.info", queue)["total"] == 1
+
+
+def test_definitions_are_no_pipe(server, folder):
+    """The server reads them twice: what can be read only once is refused, not lost."""
+    import os
+    import subprocess
+
+    from process import SERVER
+
+    os.mkfifo(folder / "pipe")
+    holder = os.open(folder / "pipe", os.O_RDWR)
+    done = subprocess.run([SERVER, "--port", "0", "--definitions", folder / "pipe"], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    os.close(holder)
+    assert done.returncode != 0 and "pipe: not a file" in done.stderr

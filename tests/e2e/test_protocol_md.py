@@ -196,7 +196,7 @@ FIXED = {
     "LIMIT_HEADERS": "headers", "LIMIT_HEADER_BYTES": "headers", "LIMIT_NOTE_BYTES": "note",
     "LIMIT_CLIENT_BYTES": "client and version", "LIMIT_ID": "ids and receipts", "LIMIT_TIME_MS": "times",
     "LIMIT_FILTER_BYTES": "filter", "LIMIT_FILTER_KEYS": "filter", "LIMIT_FILTER_ALTERNATIVES": "filter",
-    "LIMIT_INLINE_BYTES": None, "LIMIT_REQUEST_SLACK": None, "LIMIT_ROUTING_BYTES": None,
+    "LIMIT_INLINE_BYTES": None, "LIMIT_REQUEST_SLACK": None, "LIMIT_ROUTING_BYTES": None, "LIMIT_ROUTING_HASH": None,
     "LIMIT_TOPIC_FILTER_BYTES": None,
 }
 # And what hello tells of them.

@@ -6,7 +6,8 @@
  *     model_dead.c     room, dead letters, and messages that go to another queue
  *     model_fifo.c     groups
  *     model_line.c     who takes messages, and in which order
- *     model_publish.c  messages in, duplicates, publishes that wait
+ *     model_publish.c  messages in, duplicates
+ *     model_held.c     publishes that wait
  *     model_topic.c    topics
  *     model_commit.c   commits
  *     model_move.c     moves
@@ -136,16 +137,21 @@ struct topic_result {
     int index, where; /* the message and the queue that stopped it */
 };
 
+/* What was wrong with a message when its publish came, and stays so: for ever, or unless it is a duplicate. */
+struct verdict {
+    const char *wrong, *limited;
+};
+
 /* A publish that waits for room. */
 struct h {
     char peer;
     uint64_t token;
     bool to_topic;
     struct step step;
-    const char *wrong[STEP_MESSAGES]; /* what was wrong with its messages when it came, and stays so */
-    struct route route;               /* to a topic */
-    int full;                         /* the queue that had no room when it was tried last */
-    int waits_for;                    /* the queue in whose line it stands */
+    struct verdict verdicts[STEP_MESSAGES];
+    struct route route; /* to a topic */
+    int full;           /* the queue that had no room when it was tried last */
+    int waits_for;      /* the queue in whose line it stands */
     int64_t deadline;
     uint64_t armed;
 };
@@ -301,6 +307,24 @@ struct fate model_publish_one(struct model *w, struct q *q, const struct step_me
 /* True if a publish waits in that queue's line. */
 bool model_line_stands(const struct model *w, const struct q *q);
 void model_publish(struct model *w, struct q *q, const struct step *s);
+
+/* A call of several messages, and what has become of them. */
+struct batch {
+    struct verdict verdicts[STEP_MESSAGES];
+    struct fate fates[STEP_MESSAGES];
+    int stored;
+    uint64_t first;
+};
+
+/* Each message for itself. */
+void model_publish_each(struct model *w, struct q *q, const struct step *s, struct batch *b);
+/* All that can be stored, or nothing is changed. With `strict` also what is wrong for ever stops it. */
+const char *model_publish_all(struct model *w, struct q *q, const struct step *s, bool strict, struct batch *b);
+/* The answer, after what a call's answer begins with. */
+void model_add_result(char *text, const struct step *s, const struct batch *b, const char *none, const char *indent);
+
+/* ---- model_held.c ------------------------------------------------------------------------------------------------ */
+
 /*
  * There may be room in the queue: something has left it, can be displaced now, or its attributes are others. Those in
  * its line are looked at again; also those of other queues whose overflow goes to dead-letter queues.

@@ -48,7 +48,8 @@ void encode_error(struct buffer *out, enum error_code code, const char *text, co
     char composed[256];
 
     if (text == NULL && name != NULL) {
-        snprintf(composed, sizeof composed, "%s: %s", error_text(code), which);
+        snprintf(composed, sizeof composed, code == ERR_QUEUE_NOT_FOUND ? "%s (%s)" : "%s: %s", error_text(code),
+                 which);
         text = composed;
     }
     encode_array(out, pairs > 0 ? 3 : 2);
