@@ -57,7 +57,8 @@ bool time_parse(const char *text, uint64_t plain_ms, uint64_t *ms)
     const double value = strtod(text, &end) * (double)factor;
     if (end != text + digits || !(value < 9e15))
         return false;
-    *ms = (uint64_t)ceil(value);
+    const uint64_t whole = (uint64_t)value;
+    *ms = whole + ((double)whole < value); /* a part of a millisecond is one: nothing ends early */
     return true;
 }
 

@@ -84,8 +84,9 @@ void counter_close(struct counter *counter)
 void counter_begin(struct counter *counter)
 {
     counter->sum = (struct cost){0, 0};
-    if (counter->kind == COUNTER_CALLGRIND)
+    if (counter->kind == COUNTER_CALLGRIND) {
         CALLGRIND_START_INSTRUMENTATION;
+    }
 }
 
 void counter_on(struct counter *counter)
@@ -93,14 +94,16 @@ void counter_on(struct counter *counter)
     if (counter->kind == COUNTER_PROCESSOR)
         counter->started = read_processor(counter);
     counter->started_ns = clock_ns();
-    if (counter->kind == COUNTER_CALLGRIND)
+    if (counter->kind == COUNTER_CALLGRIND) {
         CALLGRIND_TOGGLE_COLLECT;
+    }
 }
 
 void counter_off(struct counter *counter)
 {
-    if (counter->kind == COUNTER_CALLGRIND)
+    if (counter->kind == COUNTER_CALLGRIND) {
         CALLGRIND_TOGGLE_COLLECT;
+    }
     counter->sum.ns += (double)(clock_ns() - counter->started_ns);
     if (counter->kind == COUNTER_PROCESSOR)
         counter->sum.instructions += (double)(read_processor(counter) - counter->started);

@@ -20,7 +20,8 @@ static const struct addition additions[] = {
     {"publish", NULL, NULL, NULL,
      MESSAGE_OPTIONS " x:bool lines:text skip-empty:bool keep-cr:bool long:text window:count", NULL,
      "Each further word is a message. --group, --dedup-id, --priority (0 to 9), --delay, --ttl and --header NAME=TEXT\n"
-     "or NAME:=NUMBER (or true, false, nil; any number of them) go for all of them; -x takes one message from standard input; --lines FILE takes each line of a\n"
+     "or NAME:=NUMBER (or true, false, nil; any number of them) go for all of them; -x takes one message from standard "
+     "input; --lines FILE takes each line of a\n"
      "file (- is standard input), and waits while the queue is full. --atomic stores all of a batch or nothing;\n"
      "--wait 2s waits for room instead of refusing. Times are in milliseconds without a unit: --delay 5s, --ttl 1h."},
     {"topic.publish", NULL, NULL, NULL, MESSAGE_OPTIONS " x:bool", NULL,
