@@ -54,7 +54,7 @@ fuzzers   := $(patsubst %.c,$(OUT)/%,$(fuzz_src))
 # with pkg-config finding everything.
 goals    := $(or $(MAKECMDGOALS),all)
 builds   := $(filter-out check fuzz mutants fmt fmt-check layers uninstall deps clean help,$(goals))
-packages := $(if $(builds),build) $(if $(filter test test-programs fuzz-programs mutants,$(goals)),test)
+packages := $(if $(builds),build) $(if $(filter test test-programs model fuzz-programs mutants,$(goals)),test)
 ifneq ($(DEPS),no)
 include $(patsubst %,$(OUT)/packages-%.mk,$(packages))
 endif
@@ -87,7 +87,7 @@ Q   := $(if $(filter 1,$(V)),,@)
 say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 ld   = $(Q)mkdir -p $(@D) && $(CC) $(link) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-.PHONY: all run test check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean
+.PHONY: all run test model check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean
 .PHONY: help FORCE
 .PHONY: test-programs fuzz-programs
 .DEFAULT_GOAL := all
@@ -158,6 +158,11 @@ fuzz-programs: $(fuzzers)
 
 test: all test-programs ## unit, simulation, model and end-to-end tests (K= only pytest names that match)
 	@SAN='$(SAN)' $$(scripts/deps python) scripts/run-tests $(OUT) $(tests) '$(OUT)/bench-broker quick'
+
+N ?= 100000
+SEED ?= 1
+model: $(OUT)/tests/model/test_model ## N= (100000) random stories from SEED= on against the reference model
+	@MODEL_STORIES='$(N)' MODEL_SEED='$(SEED)' $<
 
 check: ## everything that CI runs: tests, sanitizers, clang, layers, headers, format, mutants, fuzzing
 	+@MAKE='$(MAKE)' BUILD='$(BUILD)' scripts/check
