@@ -103,9 +103,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+    ringmq_free(f->conn); /* may hand back more */
     for (int i = 0; i < f->story.lost_count; i++)
         ringmq_unconfirmed_free(f->story.lost[i]);
-    ringmq_free(f->conn);
     peer_close(&f->peer);
     return 0;
 }
