@@ -311,18 +311,3 @@ def test_headers_are_text_or_with_a_colon_what_they_say(cli, said, wire, queue):
         code, out, err = cli("publish", queue, "m", "--header", wrong)
         assert (code, out) == (2, "") and "--header" in err, wrong
     assert wire.call("queue.info", queue)["total"] == 1
-
-
-def test_definitions_are_no_pipe(server, folder):
-    """The server reads them twice: what can be read only once is refused, not lost."""
-    import os
-    import subprocess
-
-    from process import SERVER
-
-    os.mkfifo(folder / "pipe")
-    holder = os.open(folder / "pipe", os.O_RDWR)
-    done = subprocess.run([SERVER, "--port", "0", "--definitions", folder / "pipe"], capture_output=True, text=True,
-                          timeout=DEADLINE, check=False)
-    os.close(holder)
-    assert done.returncode != 0 and "pipe: not a file" in done.stderr

@@ -244,3 +244,13 @@ def test_a_value_in_quotes_behind_an_equals_sign_is_that_option(start_server, sh
         code, _, said = shell(server, stdin='publish q body --group "a\\x00b"\n')
         assert code != 0 and "zero byte" in said
         assert len(wire.call("peek", "q")["messages"]) == 1
+
+
+def test_a_pipe_is_refused_not_lost(folder):
+    """The server reads the file twice, to check it and to carry it out: what can be read only once is an error."""
+    os.mkfifo(folder / "pipe")
+    holder = os.open(folder / "pipe", os.O_RDWR)
+    done = subprocess.run([SERVER, "--port", "0", "--definitions", folder / "pipe"], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    os.close(holder)
+    assert done.returncode != 0 and "pipe: not a file" in done.stderr

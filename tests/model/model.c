@@ -3,11 +3,11 @@
 
 /*
  * Within a millisecond things happen in the order in which their deadlines were set. Two things are not said: when
- * ready messages that expire have their turn, as a queue may look for them itself instead of giving each a deadline of
- * its own; and which queue comes first in a match. So other orders are tried, and where that makes a difference the
+ * ready messages that expire have their turn, those of one queue beside another's too, as a queue may look for them
+ * itself instead of giving each a deadline of its own; and which queue comes first in a match. So other orders are tried, and where that makes a difference the
  * story is not told any further.
  */
-enum policy { AS_ARMED, READY_FIRST, READY_LAST, QUEUES_BACKWARD, POLICIES };
+enum policy { AS_ARMED, READY_FIRST, READY_BACKWARD, READY_LAST, QUEUES_BACKWARD, POLICIES };
 
 /* ---- what is due ------------------------------------------------------------------------------------------------- */
 
@@ -45,8 +45,10 @@ static int64_t deadline_of(const struct m *m)
 static struct event event_of(const struct m *m, int queue, int index, enum policy policy)
 {
     struct event e = {.kind = MESSAGE, .at = deadline_of(m), .order = m->armed, .queue = queue, .index = index};
-    if (m->state == MESSAGE_READY && policy == READY_FIRST)
+    if (m->state == MESSAGE_READY && (policy == READY_FIRST || policy == READY_BACKWARD))
         e.order = 0;
+    if (m->state == MESSAGE_READY && policy == READY_BACKWARD)
+        e.then = (uint64_t)(MODEL_QUEUES - queue);
     if (m->state == MESSAGE_READY && policy == READY_LAST)
         e.order = UINT64_MAX;
     if (m->state == MESSAGE_INFLIGHT && m->match && policy == QUEUES_BACKWARD) {
