@@ -54,7 +54,7 @@ fuzzers   := $(patsubst %.c,$(OUT)/%,$(fuzz_src))
 # with pkg-config finding everything.
 goals    := $(or $(MAKECMDGOALS),all)
 builds   := $(filter-out check fuzz mutants fmt fmt-check layers uninstall deps clean help,$(goals))
-packages := $(if $(builds),build) $(if $(filter test test-programs model fuzz-programs mutants,$(goals)),test)
+packages := $(if $(builds),build) $(if $(filter test test-programs model fuzz-programs mutants crash growth bench-log,$(goals)),test)
 ifneq ($(DEPS),no)
 include $(patsubst %,$(OUT)/packages-%.mk,$(packages))
 endif
@@ -88,7 +88,7 @@ say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 ld   = $(Q)mkdir -p $(@D) && $(CC) $(link) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 .PHONY: all run test model check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean
-.PHONY: help FORCE
+.PHONY: help FORCE crash growth bench-log
 .PHONY: test-programs fuzz-programs
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -178,6 +178,19 @@ bench: all ## a short benchmark against a server of its own (ARGS= options of ri
 bench-broker: $(OUT)/bench-broker ## the broker alone: costs of deadlines, groups and memory, and their bounds
 	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $<
 
+KILLS ?= 200
+SECONDS ?= 10
+python = RINGMQ_BUILD='$(abspath $(OUT))' RINGMQ_SERVER='$(abspath $(OUT))/ringmq-server' $$(scripts/deps python) -B
+
+crash: all ## KILLS= (200) kill -9 of a server under load from SEED= on, against a ledger of what it confirmed
+	@$(python) tests/crash/crash.py --kills $(KILLS) --seed $(SEED)
+
+growth: all ## the log's size under jobs that come back and jobs that stay, beside beanstalkd's (ARGS= options)
+	@$(python) tests/growth/growth.py $(ARGS)
+
+bench-log: all bench-floor ## what the log costs beside memory, a bare disk and a bare relay, SECONDS= (10) a run (ARGS= options)
+	@$(python) benchmarks/log/bench-log $(OUT) --seconds $(SECONDS) $(ARGS)
+
 mutants: ## check that every deliberate bug of tests/mutants is caught by its test
 	@CC='$(CC)' scripts/mutants $(ARGS)
 
@@ -237,3 +250,17 @@ help: ## this list
 	@echo 'ringmq $(VERSION)'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
 		while read -r name what; do printf '  %-12s  %s\n' $$name "$$what"; done
+
+# --- the floors: what the machine gives to programs that do nothing --------------------------------------------------
+
+floors    := floor-sync floor-relay
+floor_obj := $(call objects,$(wildcard benchmarks/floor/*.c))
+
+.PHONY: bench-floor
+bench-floor: $(addprefix $(OUT)/,$(floors)) ## build floor-sync and floor-relay: bare fdatasync and bare round trips
+
+$(addprefix $(OUT)/,$(floors)): $(OUT)/floor-%: $(OUT)/obj/benchmarks/floor/%.o $(OUT)/obj/benchmarks/histogram.o
+	$(call say,LD,$@)
+	$(ld) -lm
+
+-include $(wildcard $(floor_obj:.o=.d))

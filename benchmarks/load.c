@@ -106,7 +106,7 @@ static uint64_t intended_ns(const struct load *l, const struct producer *p)
 static bool producer_may_send(const struct load *l, const struct producer *p)
 {
     bool room = p->ledger.sent - p->ledger.confirmed + l->o->batch <= l->o->window &&
-                p->ledger.sent - p->ledger.received + l->o->batch <= l->o->backlog;
+                (l->o->consumers == 0 || p->ledger.sent - p->ledger.received + l->o->batch <= l->o->backlog);
     return l->publishing && room && intended_ns(l, p) <= l->now_ns && buffer_pending(&p->wire.out) < WIRE_OUT_BYTES;
 }
 
@@ -243,7 +243,8 @@ static bool all_answered(const struct load *l)
 
 static bool finished(const struct load *l)
 {
-    return !l->publishing && all_answered(l) && sum_received(l) == sum_confirmed(l) && l->r->acked >= sum_received(l);
+    bool taken = sum_received(l) == sum_confirmed(l) && l->r->acked >= sum_received(l);
+    return !l->publishing && all_answered(l) && (taken || l->o->consumers == 0);
 }
 
 /* How long the loop may sleep: until the next batch is due. */
@@ -366,7 +367,8 @@ static void sum_up(struct load *l)
         r->confirmed += ledger->confirmed;
         r->received += ledger->received;
         r->duplicates += ledger->duplicates;
-        r->lost += ledger->confirmed > ledger->received ? ledger->confirmed - ledger->received : 0;
+        r->lost += l->o->consumers > 0 && ledger->confirmed > ledger->received ? ledger->confirmed - ledger->received
+                                                                               : 0;
     }
     r->seconds = (double)(l->now_ns - l->start_ns) / 1e9;
 }

@@ -17,7 +17,7 @@ static const char usage[] =
     "  -s, --socket PATH      its Unix socket                --window N     unconfirmed messages a producer (10000)\n"
     "      --queue NAME       queue, made and deleted        --prefetch N   unacked messages a consumer (10000)\n"
     "      --producers N      connections that publish (1)   --ack N        receipts an ack (100)\n"
-    "      --consumers N      connections that consume (1)   --multiple     ack with one receipt and `multiple`\n"
+    "      --consumers N      that consume (1), or 0         --multiple     ack with one receipt and `multiple`\n"
     "      --duration SEC     how long to publish (5)        --rate N       messages a second; latency from the "
     "intended time\n"
     "      --backlog N        a producer waits while so many of its messages have not been received (20000)\n"
@@ -108,7 +108,7 @@ static void set(struct bench_options *o, int option, const char *text)
         o->producers = count("producers", text, 1, 1000);
         break;
     case CONSUMERS:
-        o->consumers = count("consumers", text, 1, 1000);
+        o->consumers = count("consumers", text, 0, 1000);
         break;
     case SIZE:
         o->size = count("size", text, BENCH_STAMP_BYTES, 1u << 24);
@@ -182,14 +182,21 @@ static bool verified(const struct bench_result *r)
            r->acked == r->received;
 }
 
+/* Those that made the whole way. */
+static uint64_t whole(const struct bench_options *o, const struct bench_result *r)
+{
+    return o->consumers ? r->acked : r->confirmed;
+}
+
 static void report(const struct bench_options *o, const struct bench_result *r)
 {
-    double per_message = r->acked ? r->server_cpu_ns / (double)r->acked : 0;
+    uint64_t messages = whole(o, r);
+    double per_message = messages ? r->server_cpu_ns / (double)messages : 0;
     printf("%-12s %u producers, %u consumers, %u bytes, batch %u, window %u, prefetch %u, ack %u%s, %.1f s\n",
            o->floor ? "floor" : "load", o->producers, o->consumers, o->size, o->batch, o->window, o->prefetch, o->ack,
            o->multiple ? " multiple" : "", r->seconds);
-    printf("%-12s %" PRIu64 " messages, %.0f msgs/s, %.1f MB/s of bodies\n", "throughput", r->acked,
-           (double)r->acked / r->seconds, (double)r->acked * o->size / r->seconds / 1e6);
+    printf("%-12s %" PRIu64 " messages, %.0f msgs/s, %.1f MB/s of bodies\n", "throughput", messages,
+           (double)messages / r->seconds, (double)messages * o->size / r->seconds / 1e6);
     printf("%-12s %.1f ns a message, %.0f %% of one processor\n", "server CPU", per_message,
            r->server_cpu_ns / r->seconds / 1e7);
     if (o->floor)
@@ -204,11 +211,15 @@ static void report(const struct bench_options *o, const struct bench_result *r)
 
 static void report_json(const struct bench_options *o, const struct bench_result *r)
 {
+    uint64_t messages = whole(o, r);
     printf("{\"kind\":\"%s\",\"producers\":%u,\"consumers\":%u,\"size\":%u,\"batch\":%u,\"window\":%u,\"prefetch\":%u,"
            "\"ack\":%u,"
            "\"seconds\":%.3f,\"messages\":%" PRIu64 ",\"msgs_per_s\":%.0f,\"server_cpu_ns\":%.1f,",
            o->floor ? "floor" : "load", o->producers, o->consumers, o->size, o->batch, o->window, o->prefetch, o->ack,
-           r->seconds, r->acked, (double)r->acked / r->seconds, r->acked ? r->server_cpu_ns / (double)r->acked : 0);
+           r->seconds, messages, (double)messages / r->seconds, messages ? r->server_cpu_ns / (double)messages : 0);
+    printf("\"confirm_us\":{\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f},",
+           (double)histogram_quantile(&r->confirm, 0.5) / 1e3, (double)histogram_quantile(&r->confirm, 0.99) / 1e3,
+           (double)r->confirm.max_ns / 1e3);
     printf("\"end_to_end_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},",
            (double)histogram_quantile(&r->end_to_end, 0.5) / 1e3,
            (double)histogram_quantile(&r->end_to_end, 0.99) / 1e3,

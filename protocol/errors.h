@@ -28,6 +28,8 @@
     X(RECEIPT_STALE, "the receipt is no longer valid", false)           \
     X(CONSUMER_NOT_FOUND, "no such consumer on this connection", false) \
     X(MEMORY_LIMIT, "the server's memory limit is reached", true)       \
+    X(DISK_FULL, "the disk is full", true)                              \
+    X(LOG_FAILED, "the log has failed", false)                          \
     X(DRAINING, "the server is draining and accepts nothing new", true) \
     X(INTERNAL, "an error inside the server", false)
 

@@ -1,3 +1,4 @@
+#include "server/log_tools.h"
 #include "server/server.h"
 
 #include <stdio.h>
@@ -9,6 +10,16 @@ int main(int argc, char *argv[])
     struct config config;
     struct option_error error;
 
+    switch (log_tool_run(argc, argv)) {
+    case LOG_TOOL_NONE:
+        break;
+    case LOG_TOOL_DONE:
+        return EXIT_GOOD;
+    case LOG_TOOL_FAILED:
+        return EXIT_FAILED;
+    case LOG_TOOL_USAGE:
+        return EXIT_USAGE;
+    }
     if (config_load(&config, argc, argv, &error) != OPTION_OK || !server_check(&config.options, &error)) {
         fprintf(stderr, "ringmq-server: %s\n", error.text);
         return EXIT_USAGE;
@@ -29,7 +40,7 @@ int main(int argc, char *argv[])
     struct server *server = server_open(&config);
     if (server == NULL)
         return EXIT_FAILED;
-    server_run(server);
+    const bool good = server_run(server);
     server_close(server);
-    return EXIT_GOOD;
+    return good ? EXIT_GOOD : EXIT_FAILED;
 }

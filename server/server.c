@@ -3,6 +3,8 @@
 #include "server/broker/broker.h"
 #include "server/definitions.h"
 #include "server/doors/native.h"
+#include "server/keeping.h"
+#include "server/limits.h"
 #include "server/net/net.h"
 #include "server/ops/log.h"
 #include "server/ops/memory.h"
@@ -26,6 +28,7 @@ enum server_phase { PHASE_SERVING, PHASE_DRAINING, PHASE_CLOSING };
 struct server {
     struct config *config;
     struct broker broker;
+    struct keeping keeping;
     struct native door;
     struct net *net;
     uint64_t auto_memory_bytes; /* what max_memory 0 means */
@@ -34,11 +37,18 @@ struct server {
     enum server_phase phase;
     int64_t phase_ms; /* when the phase began */
     bool draining;    /* what the log last said */
+    bool failed;      /* it ends because its log has failed */
 };
 
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* What the wall clock is ahead of the clock of the loop. */
+static int64_t wall_offset_ms(void)
+{
+    return process_wall_offset_ms() - NET_CLOCK_BASE_MS;
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
@@ -59,56 +69,16 @@ bool server_check(const struct options *options, struct option_error *error)
     return false;
 }
 
-static struct broker_limits broker_limits(const struct server *s)
-{
-    const struct options *o = &s->config->options;
-
-    return (struct broker_limits){
-        .max_memory_bytes = o->max_memory != 0 ? o->max_memory : s->auto_memory_bytes,
-        .max_message_bytes = o->max_message_bytes,
-        .max_body_bytes = o->max_request_bytes - LIMIT_REQUEST_SLACK,
-        .max_response_bytes = o->max_response_bytes,
-        .max_batch = o->max_batch,
-        .max_wait_ms = o->max_wait,
-        .max_queues = o->max_queues,
-    };
-}
-
-static struct net_limits net_limits(const struct server *s)
-{
-    const struct options *o = &s->config->options;
-
-    return (struct net_limits){
-        .max_connections = s->max_connections,
-        .max_output_bytes = o->max_output,
-        .slow_client_ms = (int64_t)o->slow_client_timeout,
-        .keepalive_ms = (int64_t)o->tcp_keepalive,
-    };
-}
-
-/* Every connection needs a descriptor, and some are needed besides. */
-static void fit_connections(struct server *s)
-{
-    const uint64_t wanted = s->config->options.max_connections;
-    const uint64_t descriptors = process_raise_descriptors();
-    const uint64_t possible = descriptors > NET_SPARE_DESCRIPTORS ? descriptors - NET_SPARE_DESCRIPTORS : 1;
-
-    s->max_connections = wanted < possible ? wanted : possible;
-    if (s->max_connections < wanted)
-        log_warn("server",
-                 "max_connections is lowered, the system allows no more open files max_connections=%" PRIu64
-                 " wanted=%" PRIu64 " open_files=%" PRIu64,
-                 s->max_connections, wanted, descriptors);
-}
-
 static void options_changed(void *user)
 {
     struct server *s = user;
-    const struct net_limits limits = net_limits(s);
+    const struct options *o = &s->config->options;
+    const struct net_limits limits = limits_of_net(o, s->max_connections);
 
-    s->broker.limits = broker_limits(s);
+    s->broker.limits = limits_of_broker(o, s->auto_memory_bytes);
     net_set_limits(s->net, &limits);
-    log_set_level(s->config->options.log_level);
+    keeping_changed(&s->keeping);
+    log_set_level(o->log_level);
     if (s->draining != s->broker.draining) {
         s->draining = s->broker.draining;
         log_info("server", s->draining ? "draining: nothing new is accepted" : "no longer draining");
@@ -175,19 +145,28 @@ static void fill_status(void *user, struct server_status *out)
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
-static uint64_t message_count(const struct server *s)
-{
-    uint64_t count = 0;
-
-    for (uint32_t i = 0; i < s->broker.queue_count; i++)
-        count += queue_total(s->broker.queues[i]);
-    return count;
-}
-
 static void enter_phase(struct server *s, enum server_phase phase)
 {
     s->phase = phase;
     s->phase_ms = net_now_ms(s->net);
+}
+
+static void stop_accepting(struct server *s)
+{
+    notify_send("STOPPING=1");
+    net_listen_stop(s->net);
+    broker_stop(&s->broker);
+    enter_phase(s, PHASE_DRAINING);
+}
+
+static void give_up(struct server *s)
+{
+    if (s->failed)
+        return;
+    s->failed = true;
+    log_error("server", "stopping because the log has failed log_failure=exit");
+    if (s->phase == PHASE_SERVING)
+        stop_accepting(s);
 }
 
 static void begin_stop(struct server *s, int signal_number)
@@ -199,10 +178,7 @@ static void begin_stop(struct server *s, int signal_number)
     }
     log_info("server", "stopping because of signal %d, waiting for acks inflight=%" PRIu64 " drain_timeout_ms=%" PRIu64,
              signal_number, s->broker.inflight_count, s->config->options.drain_timeout);
-    notify_send("STOPPING=1");
-    net_listen_stop(s->net);
-    broker_stop(&s->broker);
-    enter_phase(s, PHASE_DRAINING);
+    stop_accepting(s);
 }
 
 /* Takes the stop one step further at the end of a turn. Returns when there is something to do for it. */
@@ -212,7 +188,8 @@ static int64_t continue_stop(struct server *s, int64_t now_ms)
         return NET_NEVER;
     if (s->phase == PHASE_DRAINING) {
         const int64_t until_ms = s->phase_ms + (int64_t)s->config->options.drain_timeout;
-        if (s->broker.inflight_count > 0 && now_ms <= until_ms)
+        const bool busy = s->broker.inflight_count > 0 || native_waiting(&s->door) > 0;
+        if (busy && !s->failed && now_ms <= until_ms)
             return until_ms;
         /* In this order: what consumers are told still goes out, in the next turn, before their connections end. */
         broker_stop_finish(&s->broker, now_ms);
@@ -232,16 +209,20 @@ static int64_t end_turn(void *user, int64_t now_ms)
 {
     struct server *s = user;
 
-    s->broker.wall_offset_ms = process_wall_offset_ms();
+    s->broker.wall_offset_ms = wall_offset_ms();
+    keeping_collect(&s->keeping, now_ms);
     const bool more = broker_turn(&s->broker, now_ms);
     native_effects(&s->door, now_ms, session_touched, s);
     broker_effects_done(&s->broker);
+    if (!keeping_write(&s->keeping, now_ms, session_touched, s))
+        give_up(s);
     net_flush(s->net);
-    s->broker.outside_bytes = net_memory(s->net);
+    s->broker.outside_bytes = net_memory(s->net) + keeping_memory(&s->keeping);
 
     /* Asked for after the writes: they settle deliveries, and end connections whose messages go back. */
     const int64_t stop_ms = continue_stop(s, now_ms);
-    return earlier(stop_ms, more ? now_ms - 1 : broker_next_ms(&s->broker));
+    const int64_t next_ms = earlier(stop_ms, keeping_next_ms(&s->keeping, now_ms));
+    return earlier(next_ms, more ? now_ms - 1 : broker_next_ms(&s->broker));
 }
 
 static void report_change(void *user, const struct option *row, bool applied)
@@ -288,6 +269,7 @@ static struct net *open_net(struct server *s)
         .user = s,
         .open_cb = open_session,
         .input_cb = session_input,
+        .waiting_cb = session_waiting_bytes,
         .ending_cb = session_ending,
         .written_cb = session_written,
         .refuse_cb = refuse_session,
@@ -297,7 +279,7 @@ static struct net *open_net(struct server *s)
         .turn_cb = end_turn,
         .signal_cb = signal_arrived,
     };
-    const struct net_limits limits = net_limits(s);
+    const struct net_limits limits = limits_of_net(&s->config->options, s->max_connections);
 
     return net_open(&door, &limits);
 }
@@ -344,27 +326,32 @@ struct server *server_open(struct config *config)
     /* The lines of the start are always written; debug adds to them, a higher level counts from then on. */
     if (config->options.log_level < LOG_LEVEL_INFO)
         log_set_level(config->options.log_level);
-    fit_connections(s);
+    s->max_connections = limits_fit_connections(&config->options);
     s->net = open_net(s);
     if (s->net == NULL)
         goto no_net;
     s->started_ms = net_now_ms(s->net);
-    const struct broker_limits limits = broker_limits(s);
+    const struct broker_limits limits = limits_of_broker(&config->options, s->auto_memory_bytes);
     broker_init(&s->broker, &limits, s->started_ms, process_run_number());
     s->broker.clock_slack_ms = 1;
-    s->broker.wall_offset_ms = process_wall_offset_ms();
+    s->broker.wall_offset_ms = wall_offset_ms();
     s->broker.random = process_random_number();
     s->broker.hash_seed = process_random_number();
+    if (!keeping_open(&s->keeping, &config->options, s->net, &s->broker, s->started_ms, error.text, sizeof error.text))
+        goto no_log;
     if (!native_init(&s->door, &s->broker, &config->options, &host))
         goto no_door;
     if (!define_all(s, &error) || !listen_all(s, &error))
         goto no_listener;
+    keeping_attach(&s->keeping, &s->door);
     catch_signals(s);
     return s;
 
 no_listener:
     native_close(&s->door);
 no_door:
+    keeping_close(&s->keeping);
+no_log:
     broker_close(&s->broker);
     net_close(s->net);
 no_net:
@@ -374,16 +361,15 @@ no_server:
     return NULL;
 }
 
-void server_run(struct server *s)
+bool server_run(struct server *s)
 {
     log_info("server", "ringmq-server " RINGMQ_VERSION " ready pid=%d", (int)getpid());
     notify_send("READY=1");
     log_set_level(s->config->options.log_level);
     net_run(s->net);
-
-    const uint64_t lost = message_count(s);
-    log_write(lost > 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "server",
-              "stopped; messages that were in memory only and are lost: %" PRIu64, lost);
+    /* What was never written to them goes back uncharged, and that is to be kept. */
+    net_drop(s->net);
+    return keeping_end(&s->keeping, &s->broker) && !s->failed;
 }
 
 void server_close(struct server *s)

@@ -2,14 +2,17 @@
  * server: the program put together. The loop (net) moves bytes, the native door turns them into calls of the broker
  * and its effects into bytes; here the three are wired, and here is the order in which a turn ends:
  *
+ *     keeping_collect()  what has become safe in the log, if there is one (server/keeping.h)
  *     broker_turn()      what is due happens, ready messages are dealt
  *     native_effects()   deliveries and late answers become bytes
+ *     keeping_write()    what this turn has changed goes to the log; answers that waited for it become bytes
  *     net_flush()        one write for each connection that has output
- *     sleep until broker_next_ms(), or until a socket has something
+ *     sleep until broker_next_ms(), or until a socket or the log has something
  *
- * How it stops (SIGTERM, SIGINT): nothing new is accepted or delivered; acks of what is being worked on are waited
- * for, at most drain_timeout; consumers are told, connections end after their output. A second signal cuts all that
- * short. The last line says how many messages went with the process.
+ * How it stops (SIGTERM, SIGINT): nothing new is accepted or delivered; acks of what is being worked on, and answers
+ * that wait for the log, are waited for, at most drain_timeout; consumers are told, connections end after their output.
+ * A second signal cuts all that short. Then the log is made safe and ended. The last line says how many messages are
+ * kept, or went with the process.
  *
  * How it reloads (SIGHUP): file and flags are read again; what can change at run time does, the rest is logged.
  */
@@ -31,8 +34,9 @@ bool server_check(const struct options *options, struct option_error *error);
  */
 struct server *server_open(struct config *config);
 
-/* Serves until it is told to stop by a signal. */
-void server_run(struct server *server);
+/* Serves until it is told to stop by a signal, or its log has failed. False if something is lost by the end that should
+   have been kept. */
+bool server_run(struct server *server);
 
 void server_close(struct server *server);
 

@@ -1,6 +1,7 @@
 #include "server/broker/batch.h"
 
 #include "server/broker/held.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -252,12 +253,20 @@ static bool make_room(struct broker *b, int64_t now_ms, struct queue *q, const s
     return true;
 }
 
-static void enter(struct broker *b, int64_t now_ms, struct staged *s)
+static void enter(struct broker *b, int64_t now_ms, struct staged *s, bool copies_follow)
 {
-    life_enter(b, now_ms, s->queue, s->message, s->delay_ms, s->ttl_ms, &s->spare);
+    life_enter(b, now_ms, s->queue, s->message, s->delay_ms, s->ttl_ms, &s->spare, copies_follow);
     s->id = s->message->id;
     s->message = NULL;
     s->in = true;
+}
+
+/* The queue's table has the id for good. */
+static void keep_id(struct broker *b, struct staged *s)
+{
+    if (watched(b, s->queue))
+        b->watcher->dedup_cb(b->watcher->user, s->queue, s->entry);
+    s->entry = NULL;
 }
 
 enum error_code batch_run(struct broker *b, int64_t now_ms, struct batch *batch)
@@ -277,11 +286,11 @@ enum error_code batch_run(struct broker *b, int64_t now_ms, struct batch *batch)
             s->code = ERR_QUEUE_FULL;
             refused++;
         } else {
-            enter(b, now_ms, s);
+            enter(b, now_ms, s, false);
             stored++;
             if (remembers(s)) {
                 dedup_put(b, now_ms, q, s->entry, s->id);
-                s->entry = NULL;
+                keep_id(b, s);
             }
             left = left || s->entry || s->spare;
         }
@@ -385,6 +394,41 @@ enum error_code batch_plan(struct broker *b, int64_t now_ms, struct batch *batch
     return code;
 }
 
+static bool same_view(struct view x, struct view y)
+{
+    return x.bytes == y.bytes && (x.bytes == 0 || memcmp(x.data, y.data, x.bytes) == 0);
+}
+
+/* True if they are copies of one message that share one body. */
+static bool is_copy(const struct message *x, const struct message *y)
+{
+    return message_shared(x) && message_shared(x) == message_shared(y) &&
+           same_view(message_headers(x), message_headers(y)) && same_view(message_group(x), message_group(y)) &&
+           same_view(message_dedup_id(x), message_dedup_id(y));
+}
+
+/* True if what the watcher is told next, after the i-th message, is another copy of it. */
+static bool copies_follow(const struct broker *b, const struct batch *batch, uint32_t i)
+{
+    const struct staged *first = &batch->staged[i];
+    if (!watched(b, first->queue))
+        return false;
+    for (i++; i < batch->count && !batch->staged[i].displaced; i++) {
+        const struct staged *s = &batch->staged[i];
+        if (!s->duplicate && is_storable(s) && watched(b, s->queue))
+            return is_copy(first->message, s->message);
+    }
+    return false;
+}
+
+/* The ids that went in with the plan stay: told last, so that they do not stand between copies of one message. */
+static void keep_ids(struct broker *b, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->staged[i].entry && batch->staged[i].entry->owner)
+            keep_id(b, &batch->staged[i]);
+}
+
 void batch_apply(struct broker *b, int64_t now_ms, struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -394,17 +438,16 @@ void batch_apply(struct broker *b, int64_t now_ms, struct batch *batch)
         } else if (is_storable(s)) {
             displaced_apply(b, now_ms, &s->displaced);
             assert(s->queue->next_id == s->id);
-            enter(b, now_ms, s);
+            enter(b, now_ms, s, copies_follow(b, batch, i));
             line_wake(b, s->queue);
             batch->stored++;
             COUNT(b, s->queue, published, 1);
             meter_add(&s->queue->publish_meter, now_ms, 1);
-            if (s->entry && s->entry->owner)
-                s->entry = NULL; /* the table has it for good */
         } else if (s->queue) {
             COUNT(b, s->queue, refused, 1);
         }
     }
+    keep_ids(b, batch);
 }
 
 /* ---- what became of it ------------------------------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
 #include "server/broker/dedup.h"
 #include "server/broker/held.h"
 #include "server/broker/line.h"
-#include "server/broker/topics.h"
+#include "server/broker/queues.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -20,8 +21,10 @@ void broker_init(struct broker *b, const struct broker_limits *limits, int64_t n
 {
     memset(b, 0, sizeof *b);
     pool_init(&b->pool);
-    timers_init(&b->timers, now_ms);
+    /* A millisecond back: with a clock that is rounded up (clock_slack_ms) a deadline of now_ms has not passed yet. */
+    timers_init(&b->timers, now_ms > 0 ? now_ms - 1 : 0);
     slots_init(&b->slots, &b->pool, run, 0);
+    table_init(&b->numbers, &b->pool);
     b->limits = *limits;
     b->random = 1;
     (void)broker_outcomes(b, (uint32_t)limits->max_batch);
@@ -83,6 +86,12 @@ static void trash_slice(struct broker *b, uint32_t budget)
         (void)dedup_trash(b, &budget);
 }
 
+void broker_trash_all(struct broker *b)
+{
+    while (has_trash(b))
+        trash_slice(b, UINT32_MAX);
+}
+
 /* ---- the turn ---------------------------------------------------------------------------------------------------- */
 
 static void run_timers(struct broker *b, int64_t now_ms, uint32_t *budget)
@@ -108,6 +117,7 @@ static void run_timers(struct broker *b, int64_t now_ms, uint32_t *budget)
             move_due(b, now_ms, (struct move *)(void *)((char *)t - offsetof(struct move, timer)), budget);
             break;
         }
+        watch_event(b);
     }
 }
 
@@ -118,6 +128,7 @@ bool broker_turn(struct broker *b, int64_t now_ms)
     run_timers(b, now_ms, &budget);
     if (has_trash(b))
         trash_slice(b, TURN_TRASH); /* before the rest: it gives memory and credit back */
+    watch_event(b);
     held_turn(b, now_ms);
     b->starved = false;
     line_match(b, now_ms);
@@ -138,208 +149,6 @@ int64_t broker_next_ms(const struct broker *b)
     return b->starved && retry_ms < due_ms ? retry_ms : due_ms;
 }
 
-/* ---- queues ------------------------------------------------------------------------------------------------------ */
-
-uint32_t broker_queue_lower(const struct broker *b, const char *name, size_t bytes)
-{
-    uint32_t low = 0, high = b->queue_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const struct queue *q = b->queues[middle];
-        if (name_order(q->name, q->name_bytes, name, bytes) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct queue *broker_queue_find(const struct broker *b, const char *name, size_t bytes)
-{
-    uint32_t i = broker_queue_lower(b, name, bytes);
-    if (i == b->queue_count || name_order(b->queues[i]->name, b->queues[i]->name_bytes, name, bytes) != 0)
-        return NULL;
-    return b->queues[i];
-}
-
-static bool queues_reserve(struct broker *b)
-{
-    if (b->queue_count < b->queue_cap)
-        return true;
-    uint32_t cap = b->queue_cap ? b->queue_cap * 2 : 64;
-    struct queue **queues = pool_take(&b->pool, cap * sizeof(struct queue *));
-    if (!queues)
-        return false;
-    if (b->queue_count > 0)
-        memcpy(queues, b->queues, b->queue_count * sizeof(struct queue *));
-    pool_give(&b->pool, b->queues, b->queue_cap * sizeof(struct queue *));
-    b->queues = queues;
-    b->queue_cap = cap;
-    return true;
-}
-
-static struct ring *messages_new(struct broker *b, struct queue *q)
-{
-    struct ring *ring = pool_take(&b->pool, sizeof *ring);
-    if (ring)
-        ring_init(ring, &b->pool, q);
-    return ring;
-}
-
-static struct queue *queue_new(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
-                               const struct attributes *attributes)
-{
-    struct queue *q = pool_take(&b->pool, sizeof *q);
-    if (!q)
-        return NULL;
-    memset(q, 0, sizeof *q);
-    q->messages = messages_new(b, q);
-    if (!q->messages) {
-        pool_give(&b->pool, q, sizeof *q);
-        return NULL;
-    }
-    ring_init(&q->takers, &b->pool, q);
-    table_init(&q->groups.table, &b->pool);
-    q->attributes = *attributes;
-    q->next_id = 1;
-    q->sweep_from = UINT64_MAX;
-    q->next_place = 1;
-    q->created_ms = now_ms;
-    q->name_bytes = (uint8_t)bytes;
-    memcpy(q->name, name, bytes);
-    return q;
-}
-
-enum error_code broker_queue_create(struct broker *b, int64_t now_ms, const char *name, size_t bytes,
-                                    const struct attribute_set *set, bool *created, uint32_t *differing)
-{
-    b->which = NULL;
-    assert(queue_name_valid(name, bytes));
-    struct attributes attributes;
-    attributes_init(&attributes);
-    if (!attributes_check(b, set))
-        return ERR_BAD_REQUEST;
-    struct queue *q = broker_queue_find(b, name, bytes);
-    if (q) {
-        *created = false;
-        *differing = attributes_differing(&q->attributes, set);
-        return *differing != 0 ? ERR_QUEUE_EXISTS : ERR_NONE;
-    }
-    enum error_code code = attributes_merge(b, (struct view){name, bytes}, set, &attributes);
-    if (code != ERR_NONE)
-        return code;
-    if (b->queue_count >= b->limits.max_queues)
-        return broker_refuse(b, ERR_LIMIT, "max_queues");
-    if (broker_memory(b) + sizeof *q > b->limits.max_memory_bytes || !queues_reserve(b))
-        return ERR_MEMORY_LIMIT;
-    q = queue_new(b, now_ms, name, bytes, &attributes);
-    if (!q)
-        return ERR_MEMORY_LIMIT;
-    uint32_t i = broker_queue_lower(b, name, bytes);
-    memmove(&b->queues[i + 1], &b->queues[i], (b->queue_count - i) * sizeof(struct queue *));
-    b->queues[i] = q;
-    b->queue_count++;
-    if (b->lines)
-        held_room(b, q); /* it may be the dead-letter queue that another one misses */
-    *created = true;
-    *differing = 0;
-    return ERR_NONE;
-}
-
-enum error_code broker_queue_update(struct broker *b, struct queue *q, const struct attribute_set *set)
-{
-    b->which = NULL;
-    if (set->named >> ATTRIBUTE_type & 1)
-        return broker_refuse(b, ERR_BAD_REQUEST, "type");
-    if (!attributes_check(b, set))
-        return ERR_BAD_REQUEST;
-    enum error_code code = attributes_merge(b, (struct view){q->name, q->name_bytes}, set, &q->attributes);
-    if (code != ERR_NONE)
-        return code;
-    q->updates++;
-    if (b->lines)
-        held_room(b, q);
-    if (set->named & (1u << ATTRIBUTE_group_prefetch | 1u << ATTRIBUTE_sticky_groups))
-        order_review(b, q);
-    return ERR_NONE;
-}
-
-void broker_queue_pause(struct broker *b, struct queue *q, bool paused)
-{
-    q->paused = paused;
-    line_wake(b, q);
-}
-
-/* The queue's messages are gone for everybody from here on; the trash frees them. */
-static void detach_messages(struct broker *b, struct queue *q)
-{
-    b->inflight_count -= queue_count(q, MESSAGE_INFLIGHT);
-    memset(q->state_bytes, 0, sizeof q->state_bytes);
-    order_detach(b, q);
-    q->messages->owner = NULL;
-    broker_trash(b, q->messages);
-    q->messages = NULL;
-    timer_cancel(&b->timers, &q->sweep);
-    q->sweep_from = UINT64_MAX;
-}
-
-static void doom(struct broker *b, struct queue *q, enum message_state state)
-{
-    if (state == MESSAGE_INFLIGHT)
-        b->inflight_count -= queue_count(q, state);
-    q->state_bytes[state] = 0;
-    ring_set_all(q->messages, state, RING_DOOMED);
-    broker_trash(b, q->messages);
-    order_doom(b, q, state);
-}
-
-uint64_t broker_queue_purge(struct broker *b, struct queue *q, unsigned states)
-{
-    uint64_t count = 0;
-    for (unsigned s = MESSAGE_DELAYED; s <= MESSAGE_PARKED; s++)
-        count += states >> s & 1 ? queue_count(q, (enum message_state)s) : 0;
-    if (count == 0)
-        return 0;
-    struct ring *fresh = count == queue_total(q) ? messages_new(b, q) : NULL;
-    if (fresh) {
-        detach_messages(b, q);
-        q->messages = fresh;
-    } else {
-        for (unsigned s = MESSAGE_DELAYED; s <= MESSAGE_PARKED; s++)
-            if (states >> s & 1)
-                doom(b, q, (enum message_state)s);
-    }
-    COUNT(b, q, purged, count);
-    if (b->lines)
-        held_room(b, q);
-    return count;
-}
-
-enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct queue *q, bool if_empty, bool if_unused,
-                                    uint64_t *count)
-{
-    b->which = NULL;
-    if (if_empty && queue_total(q) > 0)
-        return ERR_QUEUE_NOT_EMPTY;
-    if (if_unused && q->consumer_count + q->waiter_count > 0)
-        return ERR_QUEUE_IN_USE;
-    *count = queue_total(q);
-    COUNT(b, q, purged, *count);
-    moves_queue_gone(b, now_ms, q);
-    topics_forget(b, q);
-    held_queue_gone(b, q);
-    detach_messages(b, q);
-    dedup_detach(b, q);
-    line_dismiss(b, now_ms, q, ERR_QUEUE_NOT_FOUND, "queue_deleted");
-    uint32_t i = broker_queue_lower(b, q->name, q->name_bytes);
-    memmove(&b->queues[i], &b->queues[i + 1], (b->queue_count - i - 1) * sizeof(struct queue *));
-    b->queue_count--;
-    b->names_version++;
-    table_close(&q->groups.table);
-    pool_give(&b->pool, q, sizeof *q);
-    return ERR_NONE;
-}
-
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 void broker_stop(struct broker *b)
@@ -358,16 +167,16 @@ void broker_stop_finish(struct broker *b, int64_t now_ms)
 
 void broker_close(struct broker *b)
 {
-    uint64_t count;
+    b->watcher = NULL; /* the end of everything is no change */
     while (b->moves)
         move_forget(b, b->moves);
     while (b->topic_count > 0)
         broker_topic_delete(b, b->topics[b->topic_count - 1]);
     while (b->queue_count > 0)
-        (void)broker_queue_delete(b, b->timers.now_ms, b->queues[b->queue_count - 1], false, false, &count);
+        queues_remove(b, b->timers.now_ms, b->queues[b->queue_count - 1]);
+    table_close(&b->numbers);
     broker_effects_done(b);
-    while (has_trash(b))
-        trash_slice(b, UINT32_MAX);
+    broker_trash_all(b);
     pool_give(&b->pool, b->topics, b->topic_cap * sizeof(struct topic *));
     slots_close(&b->slots);
     pool_give(&b->pool, b->queues, b->queue_cap * sizeof(struct queue *));

@@ -34,6 +34,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct watcher;
+
 /* Ceilings that the operator sets; may be changed between calls. */
 struct broker_limits {
     uint64_t max_memory_bytes;   /* pool and outside_bytes together */
@@ -133,6 +135,8 @@ struct broker {
     uint64_t outside_bytes; /* counted by the shell: connection buffers and the like */
     struct queue **queues;  /* sorted by name */
     uint32_t queue_count, queue_cap;
+    struct table numbers; /* the same by number (queue->by_number) */
+    uint64_t last_queue_number;
     uint64_t names_version;  /* changes when a queue is deleted: remembered pointers are dead */
     uint32_t clock_slack_ms; /* 1 if now_ms is a clock rounded up: a deadline has passed when it is <= now_ms - 1 */
     struct topic **topics;   /* sorted by name */
@@ -163,10 +167,14 @@ struct broker {
     struct ring *trash;               /* rings with items that are freed in slices */
     uint64_t taker_count;
     uint64_t inflight_count; /* deliveries of all queues */
+    uint64_t spent_count;    /* messages with MESSAGE_SPENT, until broker_restarted() */
     struct queue_counters counters;
-    bool draining; /* accepts nothing new */
-    bool starved;  /* the last match ended for want of memory or of slots */
-    bool stopping; /* delivers nothing more */
+    struct watcher *watcher;  /* is told every change (watcher.h), or NULL */
+    enum error_code refusing; /* why durable queues take nothing new, or ERR_NONE; set by the shell */
+    bool kept_back;           /* a publish that waits was not let in because of that */
+    bool draining;            /* accepts nothing new */
+    bool starved;             /* the last match ended for want of memory or of slots */
+    bool stopping;            /* delivers nothing more */
 
     struct effect *effects;
     uint32_t effect_count, effect_cap;

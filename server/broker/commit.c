@@ -143,6 +143,8 @@ enum error_code broker_commit(struct broker *b, int64_t now_ms, struct commit_pa
     if (part_count > 0 && (b->draining || b->stopping))
         return ERR_DRAINING;
     enum error_code code = measure(b, parts, part_count, &tally, &messages);
+    if (code == ERR_NONE && tally.durable)
+        code = b->refusing;
     if (code != ERR_NONE)
         return code;
     code = check_receipts(b, receipts, receipt_count, &culprit->index);

@@ -138,7 +138,7 @@ static enum error_code transfer(struct broker *b, int64_t now_ms, struct queue *
         displaced_apply(b, now_ms, &displaced);
         life_gone(b, q, at, from);
         COUNT(b, to, arrived, 1);
-        life_enter(b, now_ms, to, copy, 0, 0, &spare);
+        life_enter(b, now_ms, to, copy, 0, 0, &spare, false);
         line_wake(b, to);
     } else {
         plan_drop(b);

@@ -1,6 +1,7 @@
 #include "server/broker/dedup.h"
 
 #include "server/broker/life.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 #include <openssl/sha.h>
@@ -97,6 +98,60 @@ void dedup_free(struct broker *b, struct dedup *entry)
     pool_give(&b->pool, entry, entry_size(entry->key_bytes));
 }
 
+/* The first entry with that key, from `link` on. */
+static struct dedup *with_key(struct table_link *link, struct view key)
+{
+    for (; link; link = table_next(link)) {
+        struct dedup *seen = dedup_of(link);
+        if (seen->key_bytes == key.bytes && memcmp(seen->key, key.data, key.bytes) == 0)
+            return seen;
+    }
+    return NULL;
+}
+
+struct dedup *dedup_restore(struct broker *b, struct queue *q, struct view key, uint64_t first_id, int64_t until_ms)
+{
+    if (!dedups_reserve(b, q))
+        return NULL;
+    uint64_t hash = XXH3_64bits_withSeed(key.data, key.bytes, b->hash_seed);
+    struct dedup *entry = with_key(table_find(&q->dedups->table, hash), key);
+    if (!entry) {
+        entry = pool_take(&b->pool, entry_size(key.bytes));
+        if (!entry)
+            return NULL;
+        memset(entry, 0, sizeof *entry);
+        entry->owner = q->dedups;
+        entry->key_bytes = (uint16_t)key.bytes;
+        copy(entry->key, key);
+        table_insert(&q->dedups->table, &entry->link, hash);
+    }
+    entry->first_id = first_id;
+    entry->timer.deadline_ms = until_ms;
+    return entry;
+}
+
+struct dedup *dedup_seek(const struct broker *b, const struct queue *q, struct view key, uint64_t first_id)
+{
+    if (!q->dedups)
+        return NULL;
+    uint64_t hash = XXH3_64bits_withSeed(key.data, key.bytes, b->hash_seed);
+    struct dedup *entry = with_key(table_find(&q->dedups->table, hash), key);
+    while (entry && entry->first_id != first_id)
+        entry = with_key(table_next(&entry->link), key);
+    return entry;
+}
+
+void dedup_restored(struct broker *b, struct queue *q)
+{
+    uint32_t bucket = 0;
+    struct table_link *link = NULL;
+    while (q->dedups && (link = table_walk(&q->dedups->table, link, &bucket))) {
+        struct dedup *entry = dedup_of(link);
+        entry->timer.kind = TIMER_DEDUP;
+        timer_arm(&b->timers, &entry->timer, entry->timer.deadline_ms);
+    }
+}
+
 struct dedup *dedup_find(const struct broker *b, int64_t now_ms, const struct queue *q, const struct dedup *entry)
 {
     for (struct table_link *link = table_find(&q->dedups->table, entry->link.hash); link; link = table_next(link)) {
@@ -126,6 +181,8 @@ void dedup_withdraw(struct broker *b, struct dedup *entry)
 
 void dedup_forget(struct broker *b, struct dedup *entry)
 {
+    if (b->watcher)
+        b->watcher->dedup_gone_cb(b->watcher->user, entry);
     dedup_withdraw(b, entry);
     dedup_free(b, entry);
 }

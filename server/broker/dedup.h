@@ -21,6 +21,7 @@ struct dedup {
     struct dedups *owner; /* NULL: not in a table */
     uint64_t first_id;
     uint16_t key_bytes;
+    uint16_t mark; /* the watcher's */
     uint8_t key[];
 };
 
@@ -42,9 +43,17 @@ bool dedup_wanted(const struct queue *q, const struct publication *p);
 /* The entry with the same key whose window is not over, or NULL. */
 struct dedup *dedup_find(const struct broker *b, int64_t now_ms, const struct queue *q, const struct dedup *entry);
 
+/* The entry with those bytes as key and that first id, whether its window is over or not, or NULL. */
+struct dedup *dedup_seek(const struct broker *b, const struct queue *q, struct view key, uint64_t first_id);
+
 /* Notes that the message with this key has that id; the window begins. And forgets it. */
 void dedup_put(struct broker *b, int64_t now_ms, struct queue *q, struct dedup *entry, uint64_t first_id);
 void dedup_forget(struct broker *b, struct dedup *entry);
+
+/* The entry with that key as it is restored (restore.h), new or there already; its timer is armed later. NULL when out of memory. */
+struct dedup *dedup_restore(struct broker *b, struct queue *q, struct view key, uint64_t first_id, int64_t until_ms);
+/* All has been restored: the windows run. */
+void dedup_restored(struct broker *b, struct queue *q);
 
 /* Takes an entry out of its table again: the message did not go in after all. */
 void dedup_withdraw(struct broker *b, struct dedup *entry);

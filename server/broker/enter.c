@@ -6,6 +6,7 @@
  * before came, breaks that order: then the message has a timer, in a slot.
  */
 #include "server/broker/life.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 
@@ -53,7 +54,7 @@ bool life_needs_slot(const struct queue *q, int64_t now_ms, int64_t delay_ms, in
 static void date(struct queue *q, int64_t now_ms, struct message *m, int64_t ttl_ms)
 {
     bool by_ttl;
-    m->published_ms = now_ms;
+    message_set_published(m, now_ms);
     m->expires_ms = expiry(q, now_ms, own_or(ttl_ms, q->attributes.ttl), &by_ttl);
     if (by_ttl)
         m->flags |= MESSAGE_TTL;
@@ -64,7 +65,7 @@ static void date(struct queue *q, int64_t now_ms, struct message *m, int64_t ttl
 }
 
 void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct message *m, int64_t delay_ms, int64_t ttl_ms,
-                struct group **spare)
+                struct group **spare, bool copies_follow)
 {
     delay_ms = own_or(delay_ms, q->attributes.delay);
     int64_t due_ms = delay_ms > 0 ? now_ms + delay_ms : 0;
@@ -88,6 +89,8 @@ void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct messag
     } else {
         life_cover(b, q, m);
     }
+    if (watched(b, q))
+        b->watcher->stored_cb(b->watcher->user, q, m, state, due_ms, copies_follow);
     if (m->flags & MESSAGE_LINKED)
         order_settle(b, q, message_links(m)->group);
 }
@@ -112,6 +115,7 @@ void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *bud
             return;
         }
         life_expire(b, now_ms, q, at, MESSAGE_READY);
+        watch_event(b);
     }
     timer_arm(&b->timers, &q->sweep, now_ms - (int64_t)b->clock_slack_ms);
 }

@@ -50,6 +50,7 @@ static bool is_wrong(const struct publications *messages, uint32_t i)
 bool fanout_tally(struct tally *tally, struct queue *q, const struct publication *p)
 {
     tally->copies++;
+    tally->durable = tally->durable || q->attributes.durable;
     tally->cost += batch_cost_of(q, p);
     return tally->copies <= LIMIT_COPIES;
 }
@@ -149,6 +150,8 @@ enum error_code broker_topic_publish(struct broker *b, int64_t now_ms, struct to
         code = ERR_DRAINING;
     if (code == ERR_NONE)
         code = fanout_count(b, topic, key, messages, &tally);
+    if (code == ERR_NONE && tally.durable)
+        code = b->refusing;
     if (code != ERR_NONE)
         return code;
     uint32_t staged = (uint32_t)tally.copies + tally.wrong;

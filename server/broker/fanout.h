@@ -10,6 +10,7 @@
 struct tally {
     uint64_t copies, cost;
     uint64_t steps; /* that it takes to find out where they go */
+    bool durable;   /* one of the copies is for a durable queue */
     uint32_t wrong; /* messages that were wrong on the wire: staged for no queue, to be the call's error */
 };
 

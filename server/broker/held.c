@@ -1,6 +1,7 @@
 #include "server/broker/held.h"
 
 #include "server/broker/line.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -236,16 +237,16 @@ static void let_in(struct broker *b, int64_t now_ms, struct publishing *p)
     }
 }
 
-static bool waits_for(enum error_code code)
+static bool waits_for(const struct broker *b, enum error_code code)
 {
-    return code == ERR_QUEUE_FULL || code == ERR_MEMORY_LIMIT;
+    return code == ERR_QUEUE_FULL || code == ERR_MEMORY_LIMIT || code == b->refusing;
 }
 
 /* It ends without being let in. The culprit among its messages is named, if there is one; that a batch as a whole does not fit
    into a queue is no single message's fault. */
 static void refuse(struct broker *b, struct publishing *p, enum error_code code, uint32_t culprit)
 {
-    if (culprit < p->batch->count && (p->topic || !waits_for(code))) {
+    if (culprit < p->batch->count && code != b->refusing && (p->topic || !waits_for(b, code))) {
         const struct staged *s = &p->batch->staged[culprit];
         broker_outcome(b, s->index, code, s->which);
         b->which = s->which;
@@ -254,11 +255,24 @@ static void refuse(struct broker *b, struct publishing *p, enum error_code code,
     finish(b, p, code);
 }
 
+/* The first message that would go into a queue that takes nothing new, or batch->count. */
+static uint32_t first_kept_back(const struct broker *b, const struct batch *batch)
+{
+    uint32_t i = 0;
+    while (i < batch->count && !(batch->staged[i].queue && refuses(b, batch->staged[i].queue)))
+        i++;
+    return i;
+}
+
 static enum error_code plan(struct broker *b, int64_t now_ms, struct publishing *p, uint32_t *culprit)
 {
     b->which = NULL;
     b->outcome_count = 0;
-    *culprit = p->batch->count;
+    *culprit = first_kept_back(b, p->batch);
+    if (*culprit < p->batch->count) {
+        b->kept_back = true;
+        return b->refusing;
+    }
     plan_begin(b);
     if (broker_memory(b) > b->limits.max_memory_bytes || !batch_review(b, p->batch))
         return ERR_MEMORY_LIMIT;
@@ -274,7 +288,7 @@ static bool try_first(struct broker *b, int64_t now_ms, struct publishing *p)
         let_in(b, now_ms, p);
         return true;
     }
-    if (!waits_for(code)) {
+    if (!waits_for(b, code)) {
         refuse(b, p, code, culprit);
         return true;
     }
@@ -289,9 +303,15 @@ static bool try_first(struct broker *b, int64_t now_ms, struct publishing *p)
     return true;
 }
 
+/* Queues take again what they have refused. */
+static bool may_go_on(const struct broker *b)
+{
+    return b->kept_back && b->refusing == ERR_NONE;
+}
+
 bool held_ready(const struct broker *b)
 {
-    return b->room || is_fed(b);
+    return b->room || is_fed(b) || may_go_on(b);
 }
 
 /* True if the first of the line may find room now. */
@@ -314,6 +334,7 @@ static void try_line(struct broker *b, int64_t now_ms, struct queue *q, uint32_t
         uint32_t cost = q->held->batch->count + 1;
         *budget -= cost < *budget ? cost : *budget;
         went = try_first(b, now_ms, q->held);
+        watch_event(b);
     }
     if (q->held && went)
         q->roomy = b->room = true;
@@ -342,6 +363,11 @@ void held_turn(struct broker *b, int64_t now_ms)
     if (is_fed(b)) {
         b->fed_events++;
         b->starving_bytes = 0;
+    }
+    if (may_go_on(b)) {
+        b->kept_back = false;
+        for (struct queue *q = b->lines; q; q = q->lines_next)
+            q->roomy = true;
     }
     b->room = false;
     for (struct queue *q = b->lines, *next; q; q = next) {

@@ -2,6 +2,7 @@
 
 #include "server/broker/dead.h"
 #include "server/broker/line.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 #include <math.h>
@@ -29,6 +30,11 @@ static void drop_slot(struct broker *b, struct message *m)
     drop_note(b, slot);
     slots_give(&b->slots, m->slot);
     m->slot = MESSAGE_NO_SLOT;
+}
+
+void life_drop_slot(struct broker *b, struct message *m)
+{
+    drop_slot(b, m);
 }
 
 /* From one state to another, with its bytes and what is kept beside the ring. */
@@ -102,6 +108,8 @@ void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum me
         order_leave(q, m, from);
         order_settle(b, q, message_links(m)->group);
     }
+    if (watched(b, q))
+        b->watcher->gone_cb(b->watcher->user, q, m);
     message_free(&b->pool, m);
     if (b->lines)
         held_room(b, q);
@@ -116,6 +124,8 @@ void life_clear(struct broker *b, struct ring_cursor at, unsigned from)
         drop_slot(b, m);
     }
     ring_remove(at, from);
+    if (b->watcher)
+        b->watcher->cleared_cb(b->watcher->user, m);
     message_free(&b->pool, m);
 }
 
@@ -129,6 +139,14 @@ void life_expire(struct broker *b, int64_t now_ms, struct queue *q, struct ring_
     }
     COUNT(b, q, expired, 1);
     life_gone(b, q, at, from);
+}
+
+static void tell_ready(struct broker *b, struct queue *q, struct message *m, enum message_state from)
+{
+    if (from == MESSAGE_PARKED)
+        b->watcher->kicked_cb(b->watcher->user, q, m);
+    else
+        b->watcher->ready_cb(b->watcher->user, q, m);
 }
 
 void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from)
@@ -147,6 +165,8 @@ void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_c
         drop_slot(b, m);
         life_cover(b, q, m);
     }
+    if (watched(b, q))
+        tell_ready(b, q, m, from);
     settle(b, q, m);
     line_wake(b, q);
     if (b->lines)
@@ -162,12 +182,14 @@ void life_delay(struct broker *b, struct queue *q, struct ring_cursor at, int64_
     life_arm(b, slot, m->expires_ms != 0 && m->expires_ms < until_ms ? m->expires_ms : until_ms);
     m->flags |= MESSAGE_HELD;
     move(q, at, MESSAGE_INFLIGHT, MESSAGE_DELAYED);
+    if (watched(b, q))
+        b->watcher->delayed_cb(b->watcher->user, q, m, until_ms);
     settle(b, q, m);
     if (b->lines)
         held_room(b, q);
 }
 
-static struct note *note_new(struct broker *b, struct view text)
+struct note *life_note(struct broker *b, struct view text)
 {
     if (text.bytes == 0)
         return NULL;
@@ -208,7 +230,7 @@ void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
         return;
     }
     slot->reason = (uint8_t)reason;
-    slot->note = note_new(b, note);
+    slot->note = life_note(b, note);
     slot->since_ms = now_ms;
     /* Parking ends the ttl, and retention is counted anew. */
     m->expires_ms = q->attributes.retention != 0 ? now_ms + q->attributes.retention : 0;
@@ -218,6 +240,8 @@ void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
         life_arm(b, slot, m->expires_ms);
     }
     move(q, at, from, MESSAGE_PARKED);
+    if (watched(b, q))
+        b->watcher->parked_cb(b->watcher->user, q, m, slot);
     COUNT(b, q, parks, 1);
     settle(b, q, m);
 }
@@ -329,6 +353,8 @@ bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring
     taker->held++;
     life_arm(b, slot, now_ms + visibility_of(q, taker));
     move(q, at, MESSAGE_READY, MESSAGE_INFLIGHT);
+    if (watched(b, q))
+        b->watcher->delivered_cb(b->watcher->user, q, m, now_ms);
     b->inflight_count++;
     if (m->flags & MESSAGE_LINKED && message_links(m)->group)
         group_hold(message_links(m)->group, taker);

@@ -59,10 +59,10 @@ void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum me
 /*
  * The message, which is the caller's until then, enters the queue, ready or delayed (-1: the queue's delay and ttl). Its id is
  * reserved in the ring, a slot is there if it has a ttl of its own or a delay, and in a fifo queue *spare is a record of its
- * group, which is taken if it is needed. Cannot fail. The caller wakes the line.
+ * group, which is taken if it is needed. copies_follow: as the watcher is told. Cannot fail. The caller wakes the line.
  */
 void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct message *m, int64_t delay_ms, int64_t ttl_ms,
-                struct group **spare);
+                struct group **spare, bool copies_follow);
 
 /* True if the message needs a slot when it enters. */
 bool life_needs_slot(const struct queue *q, int64_t now_ms, int64_t delay_ms, int64_t ttl_ms);
@@ -114,6 +114,12 @@ void life_clear(struct broker *b, struct ring_cursor at, unsigned from);
 /* A slot leaves the list of its holder, who gets the credit back. */
 void life_release(struct broker *b, struct slot *slot);
 
+/* The message gives its slot back, if it has one. */
+void life_drop_slot(struct broker *b, struct message *m);
+
+/* A copy of the text; NULL if it is empty, or memory ran out. */
+struct note *life_note(struct broker *b, struct view text);
+
 /* ---- takers (line.h) --------------------------------------------------------------------------------------------- */
 
 /* Brings taker->able and its place in the round up to date. */
@@ -152,6 +158,8 @@ static inline void broker_outcome(struct broker *b, uint32_t index, enum error_c
 
 /* Puts a ring on the list of those that are emptied in slices. */
 void broker_trash(struct broker *b, struct ring *ring);
+/* Frees everything that waits to be freed. */
+void broker_trash_all(struct broker *b);
 
 /* Refuses the call, naming the limit or key. */
 static inline enum error_code broker_refuse(struct broker *b, enum error_code code, const char *which)

@@ -10,6 +10,7 @@
 #include "server/broker/line.h"
 
 #include "server/broker/tree.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 
@@ -214,6 +215,7 @@ void line_match(struct broker *b, int64_t now_ms)
     struct queue *last = b->dirty_tail;
     for (struct queue *q; b->delivery_count < LINE_TURN && (q = line_next_dirty(b));) {
         match_queue(b, now_ms, q);
+        watch_event(b);
         if (q == last)
             break; /* each queue has had its go */
     }

@@ -48,6 +48,8 @@ struct body *body_new(struct pool *pool, uint32_t bytes)
     body->pool = pool;
     body->refs = 1;
     body->bytes = bytes;
+    body->copies = 0;
+    body->mark = 0;
     return body;
 }
 
@@ -229,10 +231,10 @@ struct view message_headers(const struct message *message)
 
 void message_delivered(struct message *message, int64_t now_ms)
 {
-    uint64_t after_ms = (uint64_t)(now_ms - message->published_ms) + 1; /* 0: never */
+    uint64_t after = (uint64_t)(now_ms - message->published_ms) + 1; /* 0: never */
     message->attempts++;
-    message->last_low = (uint32_t)after_ms;
-    message->last_high = (uint8_t)(after_ms >> 32);
+    message->last_low = (uint32_t)after;
+    message->last_high = (uint8_t)(after >> 32);
     if (message->first_low == 0 && message->first_high == 0) {
         message->first_low = message->last_low;
         message->first_high = message->last_high;
@@ -247,11 +249,29 @@ void message_undelivered(struct message *message)
     }
 }
 
+/* The moment as it is kept. A clock that was set back between two runs may have put it before the publishing. */
+static uint64_t after_ms(const struct message *message, int64_t ms)
+{
+    if (ms < 0)
+        return 0;
+    return ms < message->published_ms ? 1 : (uint64_t)(ms - message->published_ms) + 1;
+}
+
+void message_set_deliveries(struct message *message, uint32_t attempts, int64_t first_ms, int64_t last_ms)
+{
+    uint64_t first = after_ms(message, first_ms), last = after_ms(message, last_ms);
+    message->attempts = attempts;
+    message->first_low = (uint32_t)first;
+    message->first_high = (uint8_t)(first >> 32);
+    message->last_low = (uint32_t)last;
+    message->last_high = (uint8_t)(last >> 32);
+}
+
 /* The moment that is kept in 40 bits, or -1. */
 static int64_t moment(const struct message *message, uint32_t low, uint8_t high)
 {
-    int64_t after_ms = (int64_t)((uint64_t)high << 32 | low);
-    return after_ms > 0 ? message->published_ms + after_ms - 1 : -1;
+    int64_t after = (int64_t)((uint64_t)high << 32 | low);
+    return after > 0 ? message->published_ms + after - 1 : -1;
 }
 
 int64_t message_first_ms(const struct message *message)

@@ -24,19 +24,22 @@
 enum message_state { MESSAGE_DELAYED, MESSAGE_READY, MESSAGE_INFLIGHT, MESSAGE_PARKED };
 
 enum message_flag {
-    MESSAGE_EXTRAS = 1, /* group, dedup id or headers follow */
-    MESSAGE_SHARED = 2, /* the body is a struct body */
-    MESSAGE_TIMED = 4,  /* its expiry has a timer of its own; else the queue's sweep finds it */
-    MESSAGE_LINKED = 8, /* links follow: it has a priority, or lies in a fifo queue */
-    MESSAGE_HELD = 16,  /* delayed after a delivery: in a fifo queue it keeps its place and holds its group */
-    MESSAGE_TTL = 32,   /* its expiry is that of its ttl, not of retention */
+    MESSAGE_EXTRAS = 1,  /* group, dedup id or headers follow */
+    MESSAGE_SHARED = 2,  /* the body is a struct body */
+    MESSAGE_TIMED = 4,   /* its expiry has a timer of its own; else the queue's sweep finds it */
+    MESSAGE_LINKED = 8,  /* links follow: it has a priority, or lies in a fifo queue */
+    MESSAGE_HELD = 16,   /* delayed after a delivery: in a fifo queue it keeps its place and holds its group */
+    MESSAGE_TTL = 32,    /* its expiry is that of its ttl, not of retention */
+    MESSAGE_ALONE = 64,  /* the watcher's: a body of its own, although others share it in memory */
+    MESSAGE_SPENT = 128, /* was inflight with its attempts used up when the last run ended (restore.h) */
 };
 
 #define MESSAGE_NO_SLOT UINT32_MAX
 
 struct message {
     uint64_t id; /* its key in the queue's ring, which also knows its state */
-    int64_t published_ms;
+    int64_t published_ms : 48;
+    uint64_t mark : 16; /* the watcher's (watcher.h) */
     int64_t expires_ms; /* when ttl or retention ends it; 0 = never */
     uint32_t body_bytes;
     uint32_t attempts; /* charged deliveries */
@@ -63,6 +66,8 @@ struct body {
     struct pool *pool;
     uint32_t refs;
     uint32_t bytes;
+    uint32_t copies; /* the watcher's, as is mark */
+    uint16_t mark;
     uint8_t data[];
 };
 
@@ -134,6 +139,14 @@ int64_t message_last_ms(const struct message *message);
 /* Notes a delivery, which counts as an attempt; or that the last one never took place. */
 void message_delivered(struct message *message, int64_t now_ms);
 void message_undelivered(struct message *message);
+/* Sets what they have noted: -1: none. */
+void message_set_deliveries(struct message *message, uint32_t attempts, int64_t first_ms, int64_t last_ms);
+
+/* Times are 0 .. 2^47 - 1. */
+static inline void message_set_published(struct message *message, int64_t published_ms)
+{
+    message->published_ms = published_ms & 0x7fffffffffff;
+}
 
 /* Bytes that header_put() will store for `h`. */
 size_t header_bytes(const struct header *h);

@@ -4,6 +4,7 @@
  * were in the source when it began. Where the next message has no room the move waits and tries again.
  */
 #include "server/broker/dead.h"
+#include "server/broker/watch.h"
 
 #include <string.h>
 
@@ -159,7 +160,7 @@ static bool step(struct broker *b, int64_t now_ms, struct move *move)
         arm(b, move, at_ms);
         return false;
     }
-    if (to && dead_move(b, now_ms, q, at, state, to) != ERR_NONE) {
+    if (to && (refuses(b, to) || dead_move(b, now_ms, q, at, state, to) != ERR_NONE)) {
         move->since_ms = now_ms + MOVE_RETRY_MS;
         move->counted = move->moved;
         arm(b, move, move->since_ms);
@@ -167,6 +168,7 @@ static bool step(struct broker *b, int64_t now_ms, struct move *move)
     }
     move->moved += to != NULL;
     move->from_id = id + 1;
+    watch_event(b);
     return true;
 }
 

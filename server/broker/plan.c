@@ -178,7 +178,7 @@ void displaced_apply(struct broker *b, int64_t now_ms, struct displaced **list)
         if (d->to) {
             COUNT(b, d->from, dead_lettered, 1);
             COUNT(b, d->to, arrived, 1);
-            life_enter(b, now_ms, d->to, d->copy, 0, 0, &d->spare);
+            life_enter(b, now_ms, d->to, d->copy, 0, 0, &d->spare, false);
             line_wake(b, d->to);
             d->copy = NULL;
         } else {

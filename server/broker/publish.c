@@ -1,6 +1,8 @@
 /* Messages into one queue, and what all calls that store messages have in common. */
 #include "server/broker/publish.h"
 
+#include "server/broker/watch.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -126,6 +128,8 @@ enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q
         return code;
     if (b->draining || b->stopping)
         return broker_refuse_batch(b, q, ERR_DRAINING, count);
+    if (refuses(b, q))
+        return broker_refuse_batch(b, q, b->refusing, count);
     uint64_t cost = batch_size(count);
     for (uint32_t i = 0; i < count; i++)
         cost += batch_cost_of(q, &messages->items[i]);

@@ -167,6 +167,8 @@ struct queue {
     uint32_t held_count;
     uint64_t tried, fed; /* the broker's room_events and fed_events when the first of them was tried */
     struct forecast forecast;
+    struct table_link by_number;
+    uint64_t number; /* from 1; no other queue of this broker, or of its log, ever had it */
     uint64_t next_id;
     uint32_t updates;                  /* how often its attributes have been changed */
     uint64_t state_bytes[RING_STATES]; /* bodies, by state */
@@ -175,9 +177,11 @@ struct queue {
     int64_t swept_ms;    /* expiry of the newest message that the sweep covers: theirs grow with their ids */
     uint64_t sweep_from; /* no ready message below this id is covered by the sweep */
     struct timer sweep;  /* armed for the expiry of the first ready message that it covers, or earlier */
+    uint64_t restored;   /* messages that it brought from the run before; its counters begin with this run */
     struct queue_counters counters;
     struct meter publish_meter, deliver_meter, ack_meter;
     int64_t created_ms;
+    uint16_t mark;            /* the watcher's */
     struct queue *dirty_next; /* list of queues that the next match looks at */
     struct queue *lines_next; /* list of queues in which publishes wait */
     bool dirty;

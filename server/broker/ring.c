@@ -348,3 +348,24 @@ struct ring_cursor ring_first(struct ring *ring, unsigned state, uint64_t key)
         ring->front[state] = at.page;
     return at;
 }
+
+void ring_walk_begin(struct ring_walk *walk, struct ring *ring)
+{
+    walk->ring = ring;
+    for (unsigned s = 0; s < RING_DOOMED; s++)
+        walk->next[s] = ring_first(ring, s, 0);
+}
+
+bool ring_walk_next(struct ring_walk *walk, struct ring_cursor *at, unsigned *state)
+{
+    unsigned best = RING_DOOMED;
+    for (unsigned s = 0; s < RING_DOOMED; s++)
+        if (walk->next[s].page && (best == RING_DOOMED || ring_key(walk->next[s]) < ring_key(walk->next[best])))
+            best = s;
+    if (best == RING_DOOMED)
+        return false;
+    *at = walk->next[best];
+    *state = best;
+    walk->next[best] = ring_first(walk->ring, best, ring_key(*at) + 1);
+    return true;
+}

@@ -90,6 +90,16 @@ struct ring_cursor ring_find(const struct ring *ring, uint64_t key);
 /* The first item in `state` with a key >= `key`; page NULL if there is none. */
 struct ring_cursor ring_first(struct ring *ring, unsigned state, uint64_t key);
 
+/* All items in the order of their keys, whatever their state, but for those that are doomed. Meanwhile nothing may change. */
+struct ring_walk {
+    struct ring *ring;
+    struct ring_cursor next[RING_DOOMED]; /* of each state */
+};
+
+void ring_walk_begin(struct ring_walk *walk, struct ring *ring);
+/* The next one and its state. False at the end. */
+bool ring_walk_next(struct ring_walk *walk, struct ring_cursor *at, unsigned *state);
+
 static inline void *ring_item(struct ring_cursor at)
 {
     return at.page->child[at.lane];

@@ -1,5 +1,6 @@
 /* What consumers say about deliveries: ack, nack, extend, park; and what a connection says about bytes it has written. */
 #include "server/broker/life.h"
+#include "server/broker/watch.h"
 
 /* The checks that all settling calls share; afterwards there is room for an outcome per receipt. */
 static enum error_code begin(struct broker *b, uint32_t count)
@@ -142,6 +143,8 @@ void broker_unwritten(struct broker *b, int64_t now_ms, uint64_t receipt)
         return;
     struct queue *q = life_queue(slot->at);
     message_undelivered(life_message(slot->at));
+    if (watched(b, q))
+        b->watcher->undelivered_cb(b->watcher->user, q, life_message(slot->at));
     COUNT(b, q, returned, 1);
     life_ready(b, now_ms, q, slot->at, MESSAGE_INFLIGHT);
 }

@@ -167,6 +167,14 @@ struct table_link *table_next(const struct table_link *link)
     return next;
 }
 
+struct table_link *table_walk(const struct table *table, const struct table_link *link, uint32_t *bucket)
+{
+    struct table_link *next = link ? link->next : NULL;
+    while (!next && *bucket < table->bucket_count)
+        next = *bucket_at(table, (*bucket)++);
+    return next;
+}
+
 struct table_link *table_any(struct table *table)
 {
     while (table->count > 0) {

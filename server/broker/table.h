@@ -51,6 +51,9 @@ void table_remove(struct table *table, struct table_link *link);
 struct table_link *table_find(const struct table *table, uint64_t hash);
 struct table_link *table_next(const struct table_link *link);
 
+/* All things, one after the other: the first behind link NULL, *bucket 0; NULL at the end. The table must not change meanwhile. */
+struct table_link *table_walk(const struct table *table, const struct table_link *link, uint32_t *bucket);
+
 /* Any one of its things, or NULL if it is empty: to empty it. Costs a constant if called until the table is empty. */
 struct table_link *table_any(struct table *table);
 

@@ -17,6 +17,7 @@ struct queue;
 struct subscription {
     struct queue *queue;
     uint32_t filter_bytes; /* 0: none */
+    uint16_t mark;         /* the watcher's */
     uint8_t pattern_bytes;
     char text[]; /* the pattern, then the filter */
 };
@@ -27,6 +28,7 @@ struct topic {
     uint64_t pattern_steps, filter_bytes, filter_elements; /* of all of them */
     uint64_t published;                                    /* messages */
     uint64_t routed;                                       /* copies */
+    uint16_t mark;                                         /* the watcher's */
     uint8_t name_bytes;
     char name[LIMIT_NAME_BYTES + 1]; /* terminated */
 };

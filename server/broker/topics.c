@@ -2,6 +2,7 @@
 
 #include "server/broker/filter.h"
 #include "server/broker/held.h"
+#include "server/broker/watch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -46,6 +47,21 @@ static bool topics_reserve(struct broker *b)
     return true;
 }
 
+struct topic *topics_add(struct broker *b, struct view name)
+{
+    struct topic *t = topics_reserve(b) ? pool_take(&b->pool, sizeof *t) : NULL;
+    if (!t)
+        return NULL;
+    memset(t, 0, sizeof *t);
+    t->name_bytes = (uint8_t)name.bytes;
+    memcpy(t->name, name.data, name.bytes);
+    uint32_t i = broker_topic_lower(b, t->name, t->name_bytes);
+    memmove(&b->topics[i + 1], &b->topics[i], (b->topic_count - i) * sizeof(struct topic *));
+    b->topics[i] = t;
+    b->topic_count++;
+    return t;
+}
+
 enum error_code broker_topic_create(struct broker *b, const char *name, size_t bytes, bool *created)
 {
     b->which = NULL;
@@ -53,21 +69,18 @@ enum error_code broker_topic_create(struct broker *b, const char *name, size_t b
     *created = false;
     if (broker_topic_find(b, name, bytes))
         return ERR_NONE;
+    if (b->refusing != ERR_NONE)
+        return b->refusing;
     if (b->topic_count >= LIMIT_TOPICS)
         return broker_refuse(b, ERR_LIMIT, "max_topics");
-    if (broker_memory(b) + sizeof(struct topic) > b->limits.max_memory_bytes || !topics_reserve(b))
+    if (broker_memory(b) + sizeof(struct topic) > b->limits.max_memory_bytes)
         return ERR_MEMORY_LIMIT;
-    struct topic *t = pool_take(&b->pool, sizeof *t);
+    struct topic *t = topics_add(b, (struct view){name, bytes});
     if (!t)
         return ERR_MEMORY_LIMIT;
-    memset(t, 0, sizeof *t);
-    t->name_bytes = (uint8_t)bytes;
-    memcpy(t->name, name, bytes);
-    uint32_t i = broker_topic_lower(b, name, bytes);
-    memmove(&b->topics[i + 1], &b->topics[i], (b->topic_count - i) * sizeof(struct topic *));
-    b->topics[i] = t;
-    b->topic_count++;
     *created = true;
+    if (b->watcher)
+        b->watcher->topic_cb(b->watcher->user, t);
     return ERR_NONE;
 }
 
@@ -97,6 +110,8 @@ static void subscription_free(struct broker *b, struct topic *topic, struct subs
 void broker_topic_delete(struct broker *b, struct topic *topic)
 {
     held_topic_gone(b, topic);
+    if (b->watcher)
+        b->watcher->topic_gone_cb(b->watcher->user, topic);
     for (uint32_t i = 0; i < topic->subscription_count; i++)
         subscription_free(b, topic, topic->subscriptions[i]);
     pool_give(&b->pool, topic->subscriptions, topic->subscription_cap * sizeof(struct subscription *));
@@ -161,22 +176,22 @@ static bool can_show(const struct topic *topic, struct view filter, const struct
     return bytes <= LIMIT_TOPIC_FILTER_BYTES && elements + TOPIC_ELEMENTS <= LIMIT_NODES;
 }
 
-enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct queue *q, struct view pattern,
-                                 struct view filter, bool *created)
+static struct subscription *subscription_find(const struct topic *topic, const struct queue *q, struct view pattern)
 {
-    b->which = NULL;
-    assert(pattern.bytes <= LIMIT_KEY_BYTES);
     uint32_t i = subscription_lower(topic, q, pattern);
-    *created = i == topic->subscription_count || subscription_order(topic->subscriptions[i], q, pattern) != 0;
-    const struct subscription *replaced = *created ? NULL : topic->subscriptions[i];
-    if ((*created && topic->subscription_count >= LIMIT_SUBSCRIPTIONS) || !can_show(topic, filter, replaced))
-        return broker_refuse(b, ERR_LIMIT, "max_subscriptions");
+    if (i == topic->subscription_count || subscription_order(topic->subscriptions[i], q, pattern) != 0)
+        return NULL;
+    return topic->subscriptions[i];
+}
+
+struct subscription *topics_subscribe(struct broker *b, struct topic *topic, struct queue *q, struct view pattern,
+                                      struct view filter)
+{
     size_t bytes = subscription_size(pattern.bytes, filter.bytes);
-    if (broker_memory(b) + bytes > b->limits.max_memory_bytes || !subscriptions_reserve(b, topic))
-        return ERR_MEMORY_LIMIT;
-    struct subscription *s = pool_take(&b->pool, bytes);
+    struct subscription *s = subscriptions_reserve(b, topic) ? pool_take(&b->pool, bytes) : NULL;
     if (!s)
-        return ERR_MEMORY_LIMIT;
+        return NULL;
+    struct subscription *replaced = subscription_find(topic, q, pattern);
     *s = (struct subscription){
         .queue = q, .filter_bytes = (uint32_t)filter.bytes, .pattern_bytes = (uint8_t)pattern.bytes};
     if (pattern.bytes > 0)
@@ -187,22 +202,49 @@ enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct q
     topic->pattern_steps += pattern_steps(pattern);
     topic->filter_bytes += filter.bytes;
     topic->filter_elements += filter_elements(filter);
+    uint32_t i = subscription_lower(topic, q, pattern);
     struct subscription **place = &topic->subscriptions[i];
-    if (*created)
+    if (replaced) {
+        s->mark = replaced->mark;
+        subscription_free(b, topic, replaced);
+    } else {
         memmove(place + 1, place, (topic->subscription_count++ - i) * sizeof(struct subscription *));
-    else
-        subscription_free(b, topic, *place);
+    }
     *place = s;
+    return s;
+}
+
+enum error_code broker_subscribe(struct broker *b, struct topic *topic, struct queue *q, struct view pattern,
+                                 struct view filter, bool *created)
+{
+    b->which = NULL;
+    assert(pattern.bytes <= LIMIT_KEY_BYTES);
+    const struct subscription *replaced = subscription_find(topic, q, pattern);
+    *created = replaced == NULL;
+    if (refuses(b, q))
+        return b->refusing;
+    if ((*created && topic->subscription_count >= LIMIT_SUBSCRIPTIONS) || !can_show(topic, filter, replaced))
+        return broker_refuse(b, ERR_LIMIT, "max_subscriptions");
+    if (broker_memory(b) + subscription_size(pattern.bytes, filter.bytes) > b->limits.max_memory_bytes)
+        return ERR_MEMORY_LIMIT;
+    struct subscription *s = topics_subscribe(b, topic, q, pattern, filter);
+    if (!s)
+        return ERR_MEMORY_LIMIT;
+    if (watched(b, q))
+        b->watcher->subscribed_cb(b->watcher->user, topic, s);
     return ERR_NONE;
 }
 
-/* Ends the subscriptions of the queue to the topic, or the one with that pattern. Returns how many. */
-static uint32_t unsubscribe(struct broker *b, struct topic *topic, const struct queue *q, const struct view *pattern)
+uint32_t topics_unsubscribe(struct broker *b, struct topic *topic, const struct queue *q, const struct view *pattern)
 {
     uint32_t first = subscription_lower(topic, q, pattern ? *pattern : (struct view){"", 0}), last = first;
     while (last < topic->subscription_count && topic->subscriptions[last]->queue == q &&
-           (!pattern || subscription_order(topic->subscriptions[last], q, *pattern) == 0))
-        subscription_free(b, topic, topic->subscriptions[last++]);
+           (!pattern || subscription_order(topic->subscriptions[last], q, *pattern) == 0)) {
+        struct subscription *s = topic->subscriptions[last++];
+        if (watched(b, q))
+            b->watcher->unsubscribed_cb(b->watcher->user, topic, s);
+        subscription_free(b, topic, s);
+    }
     if (last == first)
         return 0;
     memmove(&topic->subscriptions[first], &topic->subscriptions[last],
@@ -214,12 +256,37 @@ static uint32_t unsubscribe(struct broker *b, struct topic *topic, const struct 
 enum error_code broker_unsubscribe(struct broker *b, struct topic *topic, struct queue *q, struct view pattern)
 {
     b->which = NULL;
-    return unsubscribe(b, topic, q, pattern.data ? &pattern : NULL) > 0 ? ERR_NONE : ERR_NOT_FOUND;
+    return topics_unsubscribe(b, topic, q, pattern.data ? &pattern : NULL) > 0 ? ERR_NONE : ERR_NOT_FOUND;
 }
 
 void topics_forget(struct broker *b, struct queue *q)
 {
     for (uint32_t i = 0; i < b->topic_count && q->subscription_count > 0; i++)
         if (b->topics[i]->subscription_count > 0)
-            (void)unsubscribe(b, b->topics[i], q, NULL);
+            (void)topics_unsubscribe(b, b->topics[i], q, NULL);
+}
+
+void topics_queue_renamed(struct broker *b, const struct queue *q)
+{
+    for (uint32_t i = 0; i < b->topic_count && q->subscription_count > 0; i++) {
+        struct subscription **list = b->topics[i]->subscriptions;
+        for (uint32_t j = 1; j < b->topics[i]->subscription_count; j++) {
+            struct subscription *s = list[j];
+            uint32_t to = j;
+            for (; to > 0 && subscription_order(list[to - 1], s->queue, subscription_pattern(s)) > 0; to--)
+                list[to] = list[to - 1];
+            list[to] = s;
+        }
+    }
+}
+
+void topics_tell(struct broker *b, struct queue *q, subscription_fn *tell)
+{
+    uint32_t left = q->subscription_count;
+    for (uint32_t i = 0; i < b->topic_count && left > 0; i++) {
+        struct topic *t = b->topics[i];
+        uint32_t at = subscription_lower(t, q, (struct view){"", 0});
+        for (; at < t->subscription_count && t->subscriptions[at]->queue == q; at++, left--)
+            tell(b->watcher->user, t, t->subscriptions[at]);
+    }
 }

@@ -6,6 +6,7 @@
  * The happy path
  *     session_input()    bytes -> decoder -> the command's row -> arguments checked -> handler -> answer in the buffer
  *     native_effects()   once per turn, after broker_turn(): deliveries and late answers into the out buffers
+ *     native_safe()      with a log: answers that have waited until what they confirm is safe
  *     session_written()  after a write: deliveries whose last byte has left are acked (ack: auto) or stay charged
  *     session_close()    what was never written goes back uncharged, then the peer's consumers and waiters end
  *
@@ -21,6 +22,7 @@
 
 #include "protocol/buffer.h"
 #include "server/broker/broker.h"
+#include "server/log/wal.h"
 #include "server/ops/log.h"
 #include "server/ops/options.h"
 #include "server/ops/status.h"
@@ -57,10 +59,26 @@ struct native_host {
     void (*status_cb)(void *user, struct server_status *out);
 };
 
+/*
+ * The log as the door knows it. Answers to what changes the broker wait until what has been recorded before them is
+ * safe; they may thereby come later than those of requests behind them. Nothing else waits.
+ */
+struct native_log {
+    void *user;
+    /* Everything recorded so far, as a number that never goes back. */
+    uint64_t (*place_cb)(void *user);
+    /* After each request. */
+    void (*event_cb)(void *user);
+    void (*info_cb)(void *user, struct wal_info *out);
+    void (*segment_cb)(void *user, uint64_t i, struct wal_segment_info *out);
+    void (*compact_cb)(void *user);
+};
+
 struct native {
     struct broker *broker;
     struct options *options;
     struct native_host host;
+    const struct native_log *log; /* or NULL */
     struct native_counters counters;
     struct session *sessions; /* list, oldest first */
     struct session *sessions_tail;
@@ -73,6 +91,9 @@ struct native {
 
 /* `broker`, `options` and `host` must outlive the door; `host` is copied. Returns false when out of memory. */
 bool native_init(struct native *door, struct broker *broker, struct options *options, const struct native_host *host);
+
+/* From now on answers wait for that log, which must outlive the door; NULL: they do not. */
+void native_keep(struct native *door, const struct native_log *log);
 
 /* Frees everything. All sessions must be closed. */
 void native_close(struct native *door);
@@ -115,10 +136,24 @@ void native_effects(struct native *door, int64_t now_ms, void (*touched_cb)(void
                     void *user);
 
 /*
+ * What has been recorded up to `safe` is safe: the answers that have waited for it go into the sessions' out buffers. With
+ * `failed` none waits any longer: what is not safe becomes LOG_FAILED. touched_cb as above.
+ */
+void native_safe(struct native *door, uint64_t safe, bool failed,
+                 void (*touched_cb)(void *user, struct session *session), void *user);
+
+/* How many answers wait, and the memory of what the sessions share for that. */
+uint64_t native_waiting(const struct native *door);
+size_t native_memory(const struct native *door);
+
+/*
  * All bytes up to `total_bytes` (counted since session_open) of the out buffer have been written to the socket, and
  * taken off the buffer. To be called after every write, and before anything else is done with the session.
  */
 void session_written(struct session *session, int64_t now_ms, uint64_t total_bytes);
+
+/* Of answers that wait: output that is yet to come. */
+size_t session_waiting_bytes(const struct session *session);
 
 /* Memory held by the session beyond the broker's pool, its own struct included. */
 size_t session_memory(const struct session *session);

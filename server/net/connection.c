@@ -256,6 +256,14 @@ static void watch(struct connection *c)
         ev_io_start(c->net->loop, &c->io);
 }
 
+/* Output that the door has for the connection and keeps back. */
+static size_t waiting_bytes(const struct connection *c)
+{
+    const struct net_door *door = &c->net->door;
+
+    return door->waiting_cb != NULL && c->session != NULL ? door->waiting_cb(c->session) : 0;
+}
+
 void connection_settle(struct connection *c)
 {
     /* A buffer that has failed holds half an answer. */
@@ -267,7 +275,7 @@ void connection_settle(struct connection *c)
     }
     if (!advance(c))
         return;
-    const size_t pending = buffer_pending(&c->out);
+    const size_t pending = buffer_pending(&c->out) + waiting_bytes(c);
     if (pending > c->net->limits.max_output_bytes)
         c->full = true;
     else if (pending <= c->net->limits.max_output_bytes / 2)

@@ -16,7 +16,7 @@ static void read_clock(struct net *net)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    net->now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    net->now_ns = NET_CLOCK_BASE_MS * NS_PER_MS + now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     net->now_ms = (net->now_ns + NS_PER_MS - 1) / NS_PER_MS;
 }
 
@@ -51,6 +51,13 @@ static void wake_cb(struct ev_loop *loop, ev_timer *watcher, int events)
 }
 
 static void restless_cb(struct ev_loop *loop, ev_idle *watcher, int events)
+{
+    (void)loop;
+    (void)watcher;
+    (void)events;
+}
+
+static void nudge_cb(struct ev_loop *loop, ev_async *watcher, int events)
 {
     (void)loop;
     (void)watcher;
@@ -118,6 +125,7 @@ static void start_watchers(struct net *net)
     ev_prepare_init(&net->turn_end, turn_end_cb);
     ev_idle_init(&net->restless, restless_cb);
     ev_timer_init(&net->wake, wake_cb, 0., 0.);
+    ev_async_init(&net->nudge, nudge_cb);
     net->turn_begin.data = net->turn_end.data = net->restless.data = net->wake.data = net;
     net->wake_ms = NET_NEVER;
     /* The clock is read before any socket is looked at, and the turn ends after all else that happens before the
@@ -127,6 +135,7 @@ static void start_watchers(struct net *net)
     ev_set_priority(&net->restless, EV_MINPRI);
     ev_check_start(net->loop, &net->turn_begin);
     ev_prepare_start(net->loop, &net->turn_end);
+    ev_async_start(net->loop, &net->nudge);
 }
 
 struct net *net_open(const struct net_door *door, const struct net_limits *limits)
@@ -168,15 +177,21 @@ void net_close(struct net *net)
     if (net == NULL)
         return;
     net_listen_stop(net);
-    while (!list_empty(&net->connections))
-        connection_close(connection_of_all(net->connections.next));
+    net_drop(net);
     assert(net->connection_count == 0);
     assert(net->memory_bytes == NET_READ_BYTES);
     for (uint32_t i = 0; i < net->signal_count; i++)
         ev_signal_stop(net->loop, &net->signals[i]);
+    ev_async_stop(net->loop, &net->nudge);
     ev_loop_destroy(net->loop);
     free(net->input);
     free(net);
+}
+
+void net_drop(struct net *net)
+{
+    while (!list_empty(&net->connections))
+        connection_close(connection_of_all(net->connections.next));
 }
 
 void net_run(struct net *net)
@@ -188,6 +203,11 @@ void net_run(struct net *net)
 void net_stop(struct net *net)
 {
     ev_break(net->loop, EVBREAK_ALL);
+}
+
+void net_wake(struct net *net)
+{
+    ev_async_send(net->loop, &net->nudge);
 }
 
 void net_finish(struct net *net)

@@ -13,7 +13,7 @@
  * Bounded work: a connection is read once a turn, NET_READ_BYTES at most, and NET_TURN_REQUESTS requests of it are
  * handled. What is left is kept with the connection, and reading stops until it is used up.
  *
- * Back-pressure: while a connection holds more than max_output_bytes of output its requests are not handled and its
+ * Back-pressure: while a connection holds more than max_output_bytes of output, or the door for it, its requests are not handled and its
  * socket is not read. It goes on when half of that has gone out. A peer that has taken nothing of its pending output
  * for slow_client_ms is disconnected.
  *
@@ -51,11 +51,15 @@
 /* There is nothing to wait for but sockets. */
 #define NET_NEVER INT64_MAX
 
+/* Where the clock of the loop begins, ahead of the system's monotonic one: what was before the machine's start has a
+   time above 0, too. */
+#define NET_CLOCK_BASE_MS (INT64_C(1) << 40)
+
 struct net;
 struct connection;
 struct session; /* what the door keeps of a connection; only passed through */
 
-/* What the program around does. Times are milliseconds of the monotonic clock, rounded up. */
+/* What the program around does. Times are milliseconds of the monotonic clock + NET_CLOCK_BASE_MS, rounded up. */
 struct net_door {
     void *user;
     /* A connection has come; its answers go into `out`. NULL: no memory, it is closed. */
@@ -63,6 +67,8 @@ struct net_door {
                                int64_t now_ms);
     /* Handles requests: at most *budget of them, none while `out` is too full. Returns the bytes used. */
     size_t (*input_cb)(struct session *session, int64_t now_ms, const void *input, size_t bytes, uint32_t *budget);
+    /* Bytes that the door keeps back and will put into `out`; they count like output that is there. Or NULL: none. */
+    size_t (*waiting_cb)(const struct session *session);
     /* True if no more input is wanted: the connection is to end after what is in `out`. */
     bool (*ending_cb)(const struct session *session);
     /* The first total_bytes of all that was ever put into `out` have been written. */
@@ -97,7 +103,7 @@ struct net_counters {
 };
 
 struct net_error {
-    char text[256];
+    char text[1024];
 };
 
 /* A loop without listeners. `door` is copied. NULL when out of memory. */
@@ -129,11 +135,17 @@ void net_catch(struct net *net, int signal_number);
 void net_run(struct net *net);
 void net_stop(struct net *net);
 
+/* Has the loop run a turn soon. The one call that another thread may make. */
+void net_wake(struct net *net);
+
 /* Writes what is pending, once per connection that has something. To be called from turn_cb() only. */
 void net_flush(struct net *net);
 
 /* Ends all connections as connection_kill() does; the next net_flush() begins with it. */
 void net_finish(struct net *net);
+
+/* Closes all connections at once; each session gets its close_cb. */
+void net_drop(struct net *net);
 
 void net_set_limits(struct net *net, const struct net_limits *limits);
 const struct net_counters *net_counters(const struct net *net);

@@ -32,6 +32,7 @@ struct net {
     ev_prepare turn_end;
     ev_idle restless; /* active while the loop is not to sleep */
     ev_timer wake;
+    ev_async nudge;  /* net_wake() */
     int64_t wake_ms; /* what `wake` is set to; NET_NEVER: not active */
     ev_signal signals[NET_SIGNALS];
     uint32_t signal_count;

@@ -315,12 +315,16 @@ int config_reload(struct config *c, config_change_cb change_cb, void *user, stru
 void config_print_help(FILE *out)
 {
     fputs("usage: ringmq-server [FILE] [--key value ...]\n"
+          "       ringmq-server --repair-log DIR --to NEWDIR\n"
+          "       ringmq-server --copy-log DIR --to NEWDIR\n"
           "\n"
           "Starts a message queue server. FILE is a configuration file; flags win over it.\n"
           "\n"
           "  --help                 print this text\n"
           "  --version              print the version\n"
           "  --test-config          check file and flags, start nothing\n"
+          "  --repair-log DIR       write what can be read of the damaged log in DIR to NEWDIR as a new log\n"
+          "  --copy-log DIR         copy the log in DIR to NEWDIR, also while a server is using it\n"
           "\n"
           "Options, with their defaults; sizes as 64mb, times as 30s:\n",
           out);

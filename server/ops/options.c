@@ -23,6 +23,20 @@ static const struct option rows[OPTION_COUNT] = {
 _Static_assert(OPTION_PRINT_BYTES >= OPTION_TEXT_BYTES, "a TEXT must fit");
 _Static_assert(OPTION_PRINT_BYTES >= UNITS_PRINT_BYTES, "a number must fit");
 
+/* The words of a choice, in the order of its enum, and what they look like together, for errors. Levels are log.h's. */
+static const struct choice {
+    const char *words[DURABILITY_COUNT + 1]; /* NULL behind the last one */
+    const char *text;
+} choices[] = {
+    [OPTION_TYPE_DURABILITY] = {{"auto", "none", "os", "interval", "fsync"}, "auto, none, os, interval or fsync"},
+    [OPTION_TYPE_FAILURE] = {{"stay", "exit"}, "stay or exit"},
+};
+
+/* One way to store them all. */
+_Static_assert(sizeof(enum log_level) == sizeof(unsigned) && sizeof(enum durability) == sizeof(unsigned) &&
+                   sizeof(enum log_failure) == sizeof(unsigned),
+               "a choice is an unsigned number");
+
 const struct option *option_row(enum option_id id)
 {
     assert(id < OPTION_COUNT);
@@ -48,6 +62,11 @@ static const void *field_view(const struct options *o, const struct option *row)
     return (const char *)o + row->offset;
 }
 
+static bool is_choice(const struct option *row)
+{
+    return row->type == OPTION_TYPE_LEVEL || row->type == OPTION_TYPE_DURABILITY || row->type == OPTION_TYPE_FAILURE;
+}
+
 static enum units_kind units_kind(const struct option *row)
 {
     switch (row->type) {
@@ -61,6 +80,8 @@ static enum units_kind units_kind(const struct option *row)
         return UNITS_BOOL;
     case OPTION_TYPE_COUNT:
     case OPTION_TYPE_LEVEL:
+    case OPTION_TYPE_DURABILITY:
+    case OPTION_TYPE_FAILURE:
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_LIST:
         break;
@@ -84,6 +105,9 @@ static const char *type_text(enum option_type type)
         return "yes or no";
     case OPTION_TYPE_LEVEL:
         return "debug, info, warn or error";
+    case OPTION_TYPE_DURABILITY:
+    case OPTION_TYPE_FAILURE:
+        return choices[type].text;
     case OPTION_TYPE_TEXT:
     case OPTION_TYPE_LIST:
         break;
@@ -128,25 +152,37 @@ static void store_number(struct options *o, const struct option *row, uint64_t v
 
     if (row->type == OPTION_TYPE_BOOL)
         *(bool *)field = value != 0;
-    else if (row->type == OPTION_TYPE_LEVEL)
-        *(enum log_level *)field = (enum log_level)value;
+    else if (is_choice(row))
+        *(unsigned *)field = (unsigned)value;
     else
         *(uint64_t *)field = value;
+}
+
+static enum units_result find_word(enum option_type type, const char *text, size_t bytes, uint64_t *value)
+{
+    const char *const *words = choices[type].words;
+
+    if (type == OPTION_TYPE_LEVEL) {
+        *value = log_level_from_name(text, bytes);
+        return *value == LOG_LEVEL_COUNT ? UNITS_MALFORMED : UNITS_OK;
+    }
+    for (*value = 0; words[*value] != NULL; ++*value) {
+        if (strlen(words[*value]) == bytes && memcmp(words[*value], text, bytes) == 0)
+            return UNITS_OK;
+    }
+    return UNITS_MALFORMED;
 }
 
 static int set_number(struct options *o, const struct option *row, const char *text, size_t bytes,
                       struct option_error *error)
 {
     uint64_t value = 0;
-    enum units_result result = UNITS_OK;
+    enum units_result result;
 
-    if (row->type == OPTION_TYPE_LEVEL) {
-        value = log_level_from_name(text, bytes);
-        if (value == LOG_LEVEL_COUNT)
-            result = UNITS_MALFORMED;
-    } else {
+    if (is_choice(row))
+        result = find_word(row->type, text, bytes, &value);
+    else
         result = units_parse(units_kind(row), text, bytes, &value);
-    }
     if (result == UNITS_MALFORMED)
         return fail_value(row, text, bytes, error);
     if (result == UNITS_OVERFLOW || value < row->min || value > row->max)
@@ -215,6 +251,8 @@ int option_set(struct options *o, enum option_id id, const char *text, size_t by
     case OPTION_TYPE_MODE:
     case OPTION_TYPE_BOOL:
     case OPTION_TYPE_LEVEL:
+    case OPTION_TYPE_DURABILITY:
+    case OPTION_TYPE_FAILURE:
         break;
     }
     return set_number(o, row, text, bytes, error);
@@ -267,6 +305,10 @@ void option_print(const struct options *o, enum option_id id, char out[OPTION_PR
     case OPTION_TYPE_LEVEL:
         snprintf(out, OPTION_PRINT_BYTES, "%s", log_level_name(*(const enum log_level *)field));
         return;
+    case OPTION_TYPE_DURABILITY:
+    case OPTION_TYPE_FAILURE:
+        snprintf(out, OPTION_PRINT_BYTES, "%s", choices[row->type].words[*(const unsigned *)field]);
+        return;
     case OPTION_TYPE_BOOL:
         units_print(UNITS_BOOL, *(const bool *)field, out);
         return;
@@ -288,6 +330,9 @@ static size_t field_bytes(const struct option *row)
         return sizeof(struct option_list);
     case OPTION_TYPE_LEVEL:
         return sizeof(enum log_level);
+    case OPTION_TYPE_DURABILITY:
+    case OPTION_TYPE_FAILURE:
+        return sizeof(unsigned);
     case OPTION_TYPE_BOOL:
         return sizeof(bool);
     case OPTION_TYPE_BYTES:
@@ -319,7 +364,7 @@ void option_print_range(const struct option *row, char out[OPTION_RANGE_BYTES])
 
     units_print(units_kind(row), row->min, min);
     units_print(units_kind(row), row->max, max);
-    if (row->type == OPTION_TYPE_BOOL || row->type == OPTION_TYPE_LEVEL)
+    if (row->type == OPTION_TYPE_BOOL || is_choice(row))
         out[0] = '\0';
     else if (row->type == OPTION_TYPE_TEXT)
         snprintf(out, OPTION_RANGE_BYTES, "%s to %s bytes", min, max);
@@ -329,17 +374,7 @@ void option_print_range(const struct option *row, char out[OPTION_RANGE_BYTES])
         snprintf(out, OPTION_RANGE_BYTES, "%s to %s", min, max);
 }
 
-int options_check(const struct options *o, struct option_error *error)
+const char *durability_name(enum durability durability)
 {
-    const uint64_t needed = o->max_message_bytes + LIMIT_REQUEST_SLACK;
-    char request[UNITS_PRINT_BYTES], message[UNITS_PRINT_BYTES], least[UNITS_PRINT_BYTES];
-
-    if (o->max_request_bytes >= needed)
-        return OPTION_OK;
-    units_print(UNITS_BYTES, o->max_request_bytes, request);
-    units_print(UNITS_BYTES, o->max_message_bytes, message);
-    units_print(UNITS_BYTES, needed, least);
-    return option_fail(error, OPTION_CONFLICT,
-                       "max_request_bytes %s is too small for max_message_bytes %s: it must be at least %s (64kb more)",
-                       request, message, least);
+    return choices[OPTION_TYPE_DURABILITY].words[durability];
 }

@@ -11,6 +11,8 @@
  *            MODE   uint64_t            octal digits, as chmod(1) takes them
  *            BOOL   bool                yes or no (also true, false, on, off)
  *            LEVEL  enum log_level      debug, info, warn or error
+ *            DURABILITY  enum durability   auto, none, os, interval or fsync
+ *            FAILURE     enum log_failure  stay or exit
  *            TEXT   struct option_text  one line of text
  *            LIST   struct option_list  words
  *   default  as text, in the canonical form
@@ -115,6 +117,32 @@
   X(prefetch, COUNT, "100", 1, LIMIT_PREFETCH, RUNTIME,                                                                \
     "how many unacked messages a consumer may hold if it does not say",                                                \
     "Higher hides the round trip and is faster for quick work; lower spreads slow work evenly over the consumers.")    \
+  X(dir, TEXT, "", 0, 1023, RESTART,                                                                                   \
+    "the directory of the log in which messages are kept",                                                             \
+    "Empty means none: everything is in memory only, and lost when the server ends. With a directory (made if it is"   \
+    " not there, for this user only) every change of durable queues is written there before it is confirmed, and a"    \
+    " start brings it all back. It belongs to one server at a time. The log takes at most about twice what it keeps,"  \
+    " and two segments; put it on a local disk.")                                                                      \
+  X(durability, DURABILITY, "auto", 0, DURABILITY_COUNT - 1, RUNTIME,                                                  \
+    "what a confirm means: auto, os, interval or fsync",                                                               \
+    "os: the change has been given to the system; it survives the death of the server (kill -9), not that of the"      \
+    " machine. interval: as os, and the disk is told to keep it every sync_interval; a power failure takes the"        \
+    " changes of that time at most. fsync: the disk has kept it before the answer leaves; a power failure takes"       \
+    " nothing that was confirmed. os and interval cost little; with fsync an answer takes as long as the disk does,"   \
+    " and all that wait share one sync, so that many in flight cost hardly more than one. auto is fsync with a"        \
+    " dir, and none, in memory only, without.")                                                                        \
+  X(sync_interval, MS, "1s", 1, OPTION_HOUR, RUNTIME,                                                                  \
+    "how often the log is synced with durability interval",                                                            \
+    "It is what a power failure may take. Shorter loses less and keeps the disk busier.")                              \
+  X(log_segment_bytes, BYTES, "64mb", 64 * OPTION_KB, OPTION_GB, RESTART,                                              \
+    "the size of a file of the log",                                                                                   \
+    "Files are allocated whole before they are used, one ahead, and used again when nothing in them counts any more."  \
+    " Larger ones are changed less often; smaller ones save room when there is little to keep.")                       \
+  X(log_failure, FAILURE, "stay", 0, LOG_FAILURE_COUNT - 1, RUNTIME,                                                   \
+    "what to do when the log can't be written or synced any more: stay or exit",                                       \
+    "stay: publishes are refused with LOG_FAILED, what is there can still be received and acked, in memory only."      \
+    " exit: the server tells those who wait and ends with an error, for whoever supervises it to start another."       \
+    " A full disk is no failure: publishes get DISK_FULL until there is room again.")                                  \
   X(definitions, TEXT, "", 0, 1023, RESTART,                                                                           \
     "a file of queues, topics and subscriptions that are to be there",                                                 \
     "Empty means none. One command a line, as ringmq-cli export writes them: queue create, topic create and"           \
@@ -126,6 +154,19 @@
     " not for a busy server.")
 /* clang-format on */
 
+/* What a confirm means. DURABILITY_AUTO: none or fsync, as there is a directory or not. */
+enum durability {
+    DURABILITY_AUTO,
+    DURABILITY_NONE,
+    DURABILITY_OS,
+    DURABILITY_INTERVAL,
+    DURABILITY_FSYNC,
+    DURABILITY_COUNT
+};
+
+/* What the server does when its log has failed. */
+enum log_failure { LOG_FAILURE_STAY, LOG_FAILURE_EXIT, LOG_FAILURE_COUNT };
+
 struct option_text {
     char text[OPTION_TEXT_BYTES];
 };
@@ -135,14 +176,16 @@ struct option_list {
     char words[OPTION_LIST_WORDS][OPTION_WORD_BYTES];
 };
 
-#define OPTION_C_BYTES uint64_t
-#define OPTION_C_MS    uint64_t
-#define OPTION_C_COUNT uint64_t
-#define OPTION_C_MODE  uint64_t
-#define OPTION_C_BOOL  bool
-#define OPTION_C_LEVEL enum log_level
-#define OPTION_C_TEXT  struct option_text
-#define OPTION_C_LIST  struct option_list
+#define OPTION_C_BYTES      uint64_t
+#define OPTION_C_MS         uint64_t
+#define OPTION_C_COUNT      uint64_t
+#define OPTION_C_MODE       uint64_t
+#define OPTION_C_BOOL       bool
+#define OPTION_C_LEVEL      enum log_level
+#define OPTION_C_DURABILITY enum durability
+#define OPTION_C_FAILURE    enum log_failure
+#define OPTION_C_TEXT       struct option_text
+#define OPTION_C_LIST       struct option_list
 
 struct options {
 #define X(field, type, ...) OPTION_C_##type field;
@@ -164,6 +207,8 @@ enum option_type {
     OPTION_TYPE_MODE,
     OPTION_TYPE_BOOL,
     OPTION_TYPE_LEVEL,
+    OPTION_TYPE_DURABILITY,
+    OPTION_TYPE_FAILURE,
     OPTION_TYPE_TEXT,
     OPTION_TYPE_LIST,
 };
@@ -223,6 +268,12 @@ void option_copy(struct options *to, const struct options *from, enum option_id 
 
 /* Checks what no row can know alone: that the values fit each other. OPTION_CONFLICT or OPTION_OK. */
 int options_check(const struct options *o, struct option_error *error);
+
+/* The durability in force: never DURABILITY_AUTO. */
+enum durability options_durability(const struct options *o);
+
+/* none, os, interval or fsync (or auto). */
+const char *durability_name(enum durability durability);
 
 /* Writes into `error` and returns `result`. Bytes that are not printable ASCII come out as '?'. */
 int option_fail(struct option_error *error, enum option_result result, const char *format, ...)

@@ -9,10 +9,10 @@ from wire import refusal, until
 # ---- server.info, server.stats -----------------------------------------------------------------------------
 
 
-def test_info_has_five_sections_and_each_can_be_asked_for_alone(wire):
+def test_info_has_six_sections_and_each_can_be_asked_for_alone(wire):
     """A map from sections to maps."""
-    assert list(wire.call("server.info")) == ["server", "memory", "clients", "queues", "counters"]
-    for section in ("server", "memory", "clients", "queues", "counters"):
+    assert list(wire.call("server.info")) == ["server", "memory", "clients", "queues", "log", "counters"]
+    for section in ("server", "memory", "clients", "queues", "log", "counters"):
         assert list(wire.call("server.info", section)) == [section]
 
 

@@ -1,4 +1,5 @@
 /* The run of a story: its lines, its time, and the commands that settle deliveries. */
+#include "tests/sim/mirror.h"
 #include "tests/sim/story_parts.h"
 
 /* ---- settling ---------------------------------------------------------------------------------------------------- */
@@ -99,6 +100,11 @@ static void do_drain(struct story *s)
     broker_refuse_held(&s->broker, ERR_DRAINING);
 }
 
+static void do_refuse(struct story *s)
+{
+    s->broker.refusing = error_from_name(s->words[1], strlen(s->words[1]));
+}
+
 static void do_stop(struct story *s)
 {
     if (strcmp(s->words[0], "stop") == 0)
@@ -149,6 +155,7 @@ static const struct {
     {"at", do_at},
     {"written", do_written},
     {"drain", do_drain},
+    {"refuse", do_refuse},
     {"unwritten", do_written},
     {"counters", story_counters},
     {"stop", do_stop},
@@ -235,6 +242,7 @@ struct story *story_open(void)
     s->broker.wall_offset_ms = WALL_OFFSET;
     s->broker.random = 1;
     s->broker.hash_seed = 1;
+    s->mirror = mirror_open(&s->broker);
     return s;
 }
 
@@ -245,6 +253,7 @@ const char *story_said(const struct story *s)
 
 char *story_close(struct story *s)
 {
+    mirror_close(s->mirror, s->now_ms);
     for (int i = 0; i < 26; i++)
         if (s->open[i])
             broker_peer_close(&s->broker, s->now_ms, &s->peers[i]);

@@ -18,7 +18,8 @@
  *
  * After every step the story checks what must always hold (story_check.c): counts add up, nothing is counted twice,
  * every group of a fifo queue is as its messages say; a command that was refused has left everything as it was
- * (story_state.c); and at the end of the story, with everything closed, no memory is left.
+ * (story_state.c). At the end of the story a second broker that was told nothing but the changes is the same (mirror.h), and
+ * with everything closed no memory is left.
  *
  * Commands (Q, R queues, T a topic, P a peer: one capital letter, connected when first named; m a message as id or
  * id#attempt, of the queue named before it: `ack jobs 1 2#1`; message = body[,key=value]..):
@@ -38,6 +39,7 @@
  *     kick Q n   kick Q ids=1,2   discard Q ids=1,2   peek Q [state=s] [from=n] [to=n] [max=n] [group=g]
  *     move Q [to=R] [rate=n] [max=n]   moves   move_cancel id
  *     P close   P full   P drained   unwritten Q m..   written Q m..   at ms   drain   stop   stop_finish
+ *     refuse code   durable queues take nothing new; "none": they do
  *     limit name=n (max_memory=+n: so much more than is in use now)
  *     counters Q   state (everything that lies and stands in queues)
  */

@@ -15,18 +15,18 @@ struct tally {
 };
 
 /* True if two deliveries have gone to the same consumer or the same receive. */
-static bool same_taker(const struct story *s, const struct slot *a, const struct slot *b)
+static bool same_taker(const struct slots *slots, const struct slot *x, const struct slot *y)
 {
-    if (a->holder || b->holder)
-        return a->holder == b->holder;
-    for (const struct slot *at = a;; at = slots_at(&s->broker.slots, at->prev)) {
-        if (at == b)
+    if (x->holder || y->holder)
+        return x->holder == y->holder;
+    for (const struct slot *at = x;; at = slots_at(slots, at->prev)) {
+        if (at == y)
             return true;
         if (at->prev == SLOT_NONE)
             break;
     }
-    for (const struct slot *at = a;; at = slots_at(&s->broker.slots, at->next)) {
-        if (at == b)
+    for (const struct slot *at = x;; at = slots_at(slots, at->next)) {
+        if (at == y)
             return true;
         if (at->next == SLOT_NONE)
             return false;
@@ -43,7 +43,7 @@ static struct tally *tally_of(struct tally *tallies, size_t *count, const struct
     return &tallies[(*count)++];
 }
 
-static void tally_message(const struct story *s, struct tally *t, const struct message *m, enum message_state state)
+static void tally_message(const struct broker *b, struct tally *t, const struct message *m, enum message_state state)
 {
     t->count[state]++;
     if (state == MESSAGE_READY && (t->ready == 0 || m->id < t->ready))
@@ -52,9 +52,9 @@ static void tally_message(const struct story *s, struct tally *t, const struct m
         t->held = m->id;
     if (state != MESSAGE_INFLIGHT)
         return;
-    const struct slot *slot = slots_at(&s->broker.slots, m->slot);
+    const struct slot *slot = slots_at(&b->slots, m->slot);
     if (t->inflight)
-        assert_true(same_taker(s, t->inflight, slot)); /* never two holders of one group */
+        assert_true(same_taker(&b->slots, t->inflight, slot)); /* never two holders of one group */
     t->inflight = slot;
     if (m->id > t->newest_inflight)
         t->newest_inflight = m->id;
@@ -103,7 +103,7 @@ static size_t check_list(const struct group_list *list)
     return count;
 }
 
-static void check_groups(const struct story *s, struct queue *q)
+static void check_groups(const struct broker *b, struct queue *q)
 {
     static struct tally tallies[256];
     size_t count = 0, groups = 0, listed = check_list(&q->groups.deliverable), expected = 0;
@@ -117,8 +117,8 @@ static void check_groups(const struct story *s, struct queue *q)
             assert_non_null(g);
             assert_int_equal(g->name_bytes, name.bytes);
             assert_memory_equal(g->name, name.data, name.bytes);
-            assert_ptr_equal(group_find(&s->broker, q, name), g);
-            tally_message(s, tally_of(tallies, &count, g), m, (enum message_state)state);
+            assert_ptr_equal(group_find(b, q, name), g);
+            tally_message(b, tally_of(tallies, &count, g), m, (enum message_state)state);
         }
     for (size_t i = 0; i < count; i++) {
         check_group(q, &tallies[i]);
@@ -147,7 +147,7 @@ static void check_urgent(struct queue *q)
     }
 }
 
-static void check_takers(const struct story *s, struct queue *q)
+static void check_takers(const struct broker *b, struct queue *q)
 {
     uint64_t takers = 0, consumers = 0;
     for (unsigned state = TAKER_IDLE; state <= TAKER_KEEN; state++)
@@ -164,7 +164,7 @@ static void check_takers(const struct story *s, struct queue *q)
             if (state != TAKER_IDLE && t->kind == TAKER_CONSUMER)
                 assert_true(t->held < t->limit && (!q->active || q->active == t));
             uint32_t held = 0;
-            for (uint32_t i = t->oldest_held; i != SLOT_NONE; i = slots_at(&s->broker.slots, i)->next)
+            for (uint32_t i = t->oldest_held; i != SLOT_NONE; i = slots_at(&b->slots, i)->next)
                 held++;
             assert_int_equal(held, t->held);
             takers++;
@@ -197,22 +197,27 @@ static void check_messages(struct queue *q)
     }
 }
 
-void story_check(struct story *s)
+void check_broker(struct broker *b)
 {
     uint64_t inflight = 0;
-    for (uint32_t i = 0; i < s->broker.queue_count; i++) {
-        struct queue *q = s->broker.queues[i];
+    for (uint32_t i = 0; i < b->queue_count; i++) {
+        struct queue *q = b->queues[i];
         const struct queue_counters *c = &q->counters;
         uint64_t left = c->acked + c->expired + c->purged + c->discarded + c->dropped + c->dead_lettered + c->moved;
-        assert_int_equal(c->published + c->arrived, left + queue_total(q));
+        assert_int_equal(q->restored + c->published + c->arrived, left + queue_total(q));
         inflight += queue_count(q, MESSAGE_INFLIGHT);
         check_messages(q);
-        check_takers(s, q);
+        check_takers(b, q);
         check_urgent(q);
         if (q->attributes.type == QUEUE_FIFO)
-            check_groups(s, q);
+            check_groups(b, q);
         else
             assert_null(q->groups.oldest);
     }
-    assert_int_equal(inflight, s->broker.inflight_count);
+    assert_int_equal(inflight, b->inflight_count);
+}
+
+void story_check(struct story *s)
+{
+    check_broker(&s->broker);
 }

@@ -37,6 +37,7 @@ struct text {
 
 struct story {
     struct broker broker;
+    struct mirror *mirror;
     int64_t now_ms;
     struct peer peers[26];
     bool open[26];
@@ -131,6 +132,7 @@ void story_peer(struct story *s);
 
 /* ---- story_check.c: what must always hold ------------------------------------------------------------------------ */
 
+void check_broker(struct broker *b);
 void story_check(struct story *s);
 
 /* ---- story_state.c: the state as text ---------------------------------------------------------------------------- */

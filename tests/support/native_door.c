@@ -118,6 +118,26 @@ int door_teardown(void **state)
     return 0;
 }
 
+static uint64_t next_place(void *user)
+{
+    struct fixture *f = user;
+
+    return ++f->place;
+}
+
+static void event_over(void *user)
+{
+    struct fixture *f = user;
+
+    f->event_count++;
+}
+
+void door_keep(struct fixture *f)
+{
+    f->log = (struct native_log){.user = f, .place_cb = next_place, .event_cb = event_over};
+    native_keep(&f->door, &f->log);
+}
+
 /* ---- bytes in and out -------------------------------------------------------------------------------------------- */
 
 size_t door_input(struct fixture *f, int client, const void *bytes, size_t count)
@@ -211,6 +231,7 @@ void door_turn(struct fixture *f)
         more = broker_turn(&f->broker, f->now_ms);
         native_effects(&f->door, f->now_ms, touched, f);
         broker_effects_done(&f->broker);
+        native_safe(&f->door, f->safe, f->log_failed, touched, f);
         for (int client = 0; client < CLIENTS; client++) {
             if (f->clients[client].session != NULL && !f->clients[client].stuck)
                 door_write(f, client, SIZE_MAX);

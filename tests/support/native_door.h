@@ -43,7 +43,11 @@ struct fixture {
     struct wire_names names;
     char killed[128]; /* "session reason" of the last kill */
     uint32_t changed_count;
-    char text[65536]; /* what the last call returned */
+    struct native_log log; /* attached by door_keep() */
+    uint64_t place, safe;  /* what it has been told, a place for each answer that waits; and what of it is safe */
+    bool log_failed;
+    uint32_t event_count; /* requests that it was told of */
+    char text[65536];     /* what the last call returned */
 };
 
 /*
@@ -52,6 +56,9 @@ struct fixture {
  */
 int door_setup(void **state);
 int door_teardown(void **state);
+
+/* From now on answers wait for a log, of which nothing is safe but what f->safe says at the end of a turn. */
+void door_keep(struct fixture *f);
 
 /* The clients (re)connect or go. */
 void door_connect(struct fixture *f, int client);

@@ -80,7 +80,8 @@ static void get_shows_what_matches(void **state)
     assert_int_equal(set(&o, "max_wait", "60000", &error), OPTION_OK);
     check_get(&o, "max_wait", "max_wait=1m ");
     check_get(&o, "socket*", "socket= socket_mode=0660 ");
-    check_get(&o, "*_bytes", "max_message_bytes=1mb max_request_bytes=16mb max_response_bytes=16mb ");
+    check_get(&o, "*_bytes",
+              "max_message_bytes=1mb max_request_bytes=16mb max_response_bytes=16mb log_segment_bytes=64mb ");
     check_get(&o, "p???", "port=7464 ");
     check_get(&o, "zebra", "");
     check_get(&o, "", "");

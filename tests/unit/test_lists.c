@@ -123,7 +123,7 @@ static void test_rows_stand_at_their_ids(void **state)
     assert_string_equal(command_row(COMMAND_queue_create)->method, "queue.create");
     assert_string_equal(command_row(COMMAND_queue_create)->group, "queues");
     assert_int_equal(command_row(COMMAND_receive)->flags, COMMAND_ANSWERS);
-    assert_int_equal(command_row(COMMAND_ack)->flags, COMMAND_PLAIN);
+    assert_int_equal(command_row(COMMAND_ack)->flags, COMMAND_CHANGES);
     for (int id = 0; id < COMMAND_COUNT; id++)
         for (int other = 0; other < id; other++)
             assert_string_not_equal(command_row((enum command_id)id)->method,

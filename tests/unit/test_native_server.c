@@ -66,7 +66,8 @@ static void test_config_get(void **state)
 
     check(f, A, "config.get", "['max_batch']", "{'max_batch': '1000'}");
     check(f, A, "config.get", "['*_bytes']",
-          "{'max_message_bytes': '1mb', 'max_request_bytes': '16mb', 'max_response_bytes': '16mb'}");
+          "{'max_message_bytes': '1mb', 'max_request_bytes': '16mb', 'max_response_bytes': '16mb', "
+          "'log_segment_bytes': '64mb'}");
     check(f, A, "config.get", "['nothing']", "{}");
     const char *all = door_call(f, A, "config.get", "[]");
     assert_non_null(strstr(all, "'port': '7464'"));

@@ -91,6 +91,10 @@ static void printing_and_parsing_is_identity(void **state)
     check_identity("socket_mode", "777");
     for (unsigned level = 0; level < LOG_LEVEL_COUNT; level++)
         check_identity("log_level", log_level_name((enum log_level)level));
+    for (unsigned durability = 0; durability < DURABILITY_COUNT; durability++)
+        check_identity("durability", durability_name((enum durability)durability));
+    check_identity("log_failure", "stay");
+    check_identity("log_failure", "exit");
 }
 
 /* Just outside its range a number is refused; at its ends it is taken. */
@@ -180,6 +184,9 @@ static void refusals_name_key_value_and_what_is_allowed(void **state)
     check_refusal("socket_mode", "0888", OPTION_BAD_VALUE, "socket_mode: '0888' is not a mode in octal digits");
     check_refusal("socket_mode", "1777", OPTION_OUT_OF_RANGE,
                   "socket_mode: '1777' is out of range, allowed is 0000 to 0777");
+    check_refusal("durability", "sync", OPTION_BAD_VALUE,
+                  "durability: 'sync' is not auto, none, os, interval or fsync");
+    check_refusal("log_failure", "", OPTION_BAD_VALUE, "log_failure: '' is not stay or exit");
     check_refusal("log_level", "loud", OPTION_BAD_VALUE, "log_level: 'loud' is not debug, info, warn or error");
     check_refusal("socket", "/run/\x1b[2J", OPTION_BAD_VALUE,
                   "socket: '/run/?[2J' is not text without control characters");
@@ -246,6 +253,36 @@ static void sizes_must_fit_each_other(void **state)
     assert_int_equal(options_check(&o, &error), OPTION_CONFLICT);
     assert_string_equal(error.text, "max_request_bytes 1114111b is too small for max_message_bytes 1mb: it must be at "
                                     "least 1088kb (64kb more)");
+}
+
+static void check_durability(const char *dir, const char *durability, const char *in_force, const char *conflict)
+{
+    struct options o;
+    struct option_error error = {""};
+
+    options_init(&o);
+    assert_int_equal(set(&o, "dir", dir, &error), OPTION_OK);
+    assert_int_equal(set(&o, "durability", durability, &error), OPTION_OK);
+    assert_int_equal(options_check(&o, &error), conflict != NULL ? OPTION_CONFLICT : OPTION_OK);
+    if (conflict != NULL)
+        assert_string_equal(error.text, conflict);
+    else
+        assert_string_equal(durability_name(options_durability(&o)), in_force);
+}
+
+/* With a directory the default is fsync, without one none; what does not go together is refused. */
+static void durability_goes_with_a_directory(void **state)
+{
+    (void)state;
+    check_durability("", "auto", "none", NULL);
+    check_durability("", "none", "none", NULL);
+    check_durability("/d", "auto", "fsync", NULL);
+    check_durability("/d", "os", "os", NULL);
+    check_durability("/d", "interval", "interval", NULL);
+    check_durability("/d", "fsync", "fsync", NULL);
+    check_durability("", "os", NULL, "durability os needs a dir in which the log can lie");
+    check_durability("", "fsync", NULL, "durability fsync needs a dir in which the log can lie");
+    check_durability("/d", "none", NULL, "durability none and dir exclude each other: leave out dir to keep nothing");
 }
 
 /* ---- texts ---- */
@@ -372,6 +409,7 @@ int main(void)
         cmocka_unit_test(refusals_are_short_and_printable),
         cmocka_unit_test(unknown_keys_get_a_suggestion),
         cmocka_unit_test(sizes_must_fit_each_other),
+        cmocka_unit_test(durability_goes_with_a_directory),
         cmocka_unit_test(sample_file_lists_every_option_once_with_its_default),
         cmocka_unit_test(sample_file_is_up_to_date),
         cmocka_unit_test(sample_file_parses_with_and_without_comments),

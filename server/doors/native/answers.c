@@ -73,6 +73,7 @@ void answer_failure_begin(struct request *r)
         r->door->counters.notification_errors++;
     else
         r->door->counters.error_answers++;
+    r->failed = true;
     response_begin(r);
 }
 

@@ -49,7 +49,7 @@ static void answer_hello(struct request *r)
     encode_text(out, "protocol");
     encode_uint(out, PROTOCOL_VERSION);
     encode_text(out, "durability");
-    encode_text(out, "none");
+    encode_text(out, durability_name(options_durability(r->door->options)));
     encode_text(out, "features");
     encode_array(out, FEATURES);
     for (size_t i = 0; i < FEATURES; i++)

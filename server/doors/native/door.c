@@ -43,6 +43,7 @@ void native_close(struct native *door)
         return;
     while (scratch->spare_decoder_count > 0)
         decoder_free(scratch->spare_decoders[--scratch->spare_decoder_count]);
+    waiting_close(&scratch->waiting);
     owed_store_close(&scratch->owed);
     buffer_close(&scratch->sink);
     arena_close(&scratch->arena);
@@ -53,6 +54,36 @@ void native_close(struct native *door)
     free(scratch->parts);
     free(scratch);
     door->scratch = NULL;
+}
+
+void native_keep(struct native *door, const struct native_log *log)
+{
+    door->log = log;
+}
+
+void native_safe(struct native *door, uint64_t safe, bool failed,
+                 void (*touched_cb)(void *user, struct session *session), void *user)
+{
+    struct waiting *waiting = &door->scratch->waiting;
+    struct session *session;
+
+    if (waiting->count == 0)
+        return;
+    while (waiting_release(waiting, safe, failed, &session)) {
+        if (session != NULL)
+            touched_cb(user, session);
+    }
+    waiting_trim(waiting);
+}
+
+uint64_t native_waiting(const struct native *door)
+{
+    return door->scratch->waiting.count;
+}
+
+size_t native_memory(const struct native *door)
+{
+    return waiting_memory(&door->scratch->waiting);
 }
 
 /* ---- decoders ---------------------------------------------------------------------------------------------------- */

@@ -34,29 +34,39 @@ static void response(struct buffer *out, uint64_t msgid)
     encode_uint(out, msgid);
 }
 
-/* A publish that had to wait is over, with what it would have been answered at once. */
-static void tell_published(struct session *session, const struct effect *effect)
+static void encode_published(struct buffer *out, const struct effect *effect)
 {
     const struct held_result *held = effect->held;
-    struct native_counters *counters = &session->door->counters;
-    struct buffer *out = session->out;
 
-    if (effect->id == NO_ANSWER) {
-        counters->notification_errors += held->code != ERR_NONE;
-        return;
-    }
     response(out, effect->id);
-    if (held->code != ERR_NONE) {
-        encode_unstored(out, held->code, held->which, held->outcomes, held->outcome_count);
-        encode_nil(out);
-        counters->error_answers++;
-        return;
-    }
     encode_nil(out);
     if (held->to_topic)
         encode_uint(out, held->copies);
     else
         encode_stored(out, held->first_id, held->stored, held->outcomes, held->outcome_count);
+}
+
+/* A publish that had to wait is over, with what it would have been answered at once. */
+static void tell_published(struct session *session, const struct effect *effect)
+{
+    const struct held_result *held = effect->held;
+    const struct native_log *log = session->door->log;
+    struct waiting *waiting = &session->door->scratch->waiting;
+    struct native_counters *counters = &session->door->counters;
+
+    if (effect->id == NO_ANSWER) {
+        counters->notification_errors += held->code != ERR_NONE;
+    } else if (held->code != ERR_NONE) {
+        response(session->out, effect->id);
+        encode_unstored(session->out, held->code, held->which, held->outcomes, held->outcome_count);
+        encode_nil(session->out);
+        counters->error_answers++;
+    } else if (log == NULL) {
+        encode_published(session->out, effect);
+    } else {
+        encode_published(waiting_begin(waiting), effect);
+        waiting_keep(waiting, session, (uint32_t)effect->id, log->place_cb(log->user));
+    }
 }
 
 static void tell(struct session *session, const struct effect *effect)

@@ -23,6 +23,7 @@ static void publish(struct request *r, struct queue *q, const struct publication
 {
     const struct broker *b = r->broker;
     struct publish_result result = {0};
+    r->fleeting = !q->attributes.durable;
     const enum error_code code = broker_publish(r->broker, r->now_ms, q, list, options, &result);
 
     if (code != ERR_NONE) {

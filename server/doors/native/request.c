@@ -44,6 +44,23 @@ static void run_command(struct request *r, enum command_id command, uint32_t par
     assert(r->answered);
 }
 
+/*
+ * The answer waits for all that the log has been told up to now, not only of what this request has changed: that a
+ * queue is there, or a message a duplicate, is as good as the call that made it so. An error confirms nothing.
+ */
+static void run_waiting(struct request *r, enum command_id command, uint32_t params)
+{
+    const struct native_log *log = r->door->log;
+    struct waiting *waiting = &r->scratch->waiting;
+
+    r->out = waiting_begin(waiting);
+    run_command(r, command, params);
+    if (r->failed || r->fleeting)
+        waiting_pass(waiting, r->session);
+    else if (waiting_begun(waiting))
+        waiting_keep(waiting, r->session, r->msgid, log->place_cb(log->user));
+}
+
 static struct request request_of(struct session *session, struct decoder *d, int64_t now_ms)
 {
     struct native *door = session->door;
@@ -66,7 +83,9 @@ static void handle_request(struct session *session, struct decoder *d, int64_t n
 
     r.msgid = msgid;
     const enum command_id command = find_command(d, method);
-    if (command != COMMAND_COUNT)
+    if (command != COMMAND_COUNT && session->door->log != NULL && command_row(command)->flags & COMMAND_CHANGES)
+        run_waiting(&r, command, method + 1);
+    else if (command != COMMAND_COUNT)
         run_command(&r, command, method + 1);
     else if (d->nodes[method].type == NODE_STR || d->nodes[method].type == NODE_BIN)
         answer_error(&r, ERR_UNKNOWN_METHOD, NULL);

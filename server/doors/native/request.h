@@ -22,6 +22,8 @@ struct request {
     uint32_t msgid;
     bool notification;
     bool answered;                    /* or left to an effect */
+    bool failed;                      /* answered with an error */
+    bool fleeting;                    /* what it has changed is never in the log */
     const struct argument *arguments; /* by their place in the row's `args` */
 };
 
@@ -126,6 +128,9 @@ bool page_has(const struct page *page, const char *name, size_t bytes);
 
 /* The mask of states that a `state` option asks for, all if it is not given. False: BAD_REQUEST has been answered. */
 bool request_states(struct request *r, unsigned argument, unsigned *states);
+
+/* good, full or failed. */
+const char *log_state_text(enum wal_state state);
 
 /* delayed, ready, inflight or parked. */
 const char *message_state_text(enum message_state state);

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-static const char *const sections[] = {"server", "memory", "clients", "queues", "counters"};
+static const char *const sections[] = {"server", "memory", "clients", "queues", "log", "counters"};
 #define SECTION_COUNT (sizeof sections / sizeof sections[0])
 
 enum fact_kind { FACT_NUMBER, FACT_BOOL, FACT_TEXT };
@@ -18,7 +18,7 @@ struct fact {
     const char *text;
 };
 
-#define FACTS_MAX 64
+#define FACTS_MAX 80
 
 struct facts {
     struct fact list[FACTS_MAX];
@@ -33,15 +33,21 @@ static struct fact *add(struct facts *facts, const char *section, const char *ke
     return fact;
 }
 
+static void add_text(struct facts *facts, const char *section, const char *key, const char *text)
+{
+    struct fact *fact = add(facts, section, key, 0);
+
+    fact->kind = FACT_TEXT;
+    fact->text = text;
+}
+
 static void add_process(struct facts *facts, const struct request *r)
 {
     struct server_status status;
-    struct fact *version = add(facts, "server", "version", 0);
 
     memset(&status, 0, sizeof status);
     r->door->host.status_cb(r->door->host.user, &status);
-    version->kind = FACT_TEXT;
-    version->text = RINGMQ_VERSION;
+    add_text(facts, "server", "version", RINGMQ_VERSION);
     add(facts, "server", "draining", r->broker->draining || r->broker->stopping)->kind = FACT_BOOL;
 #define X(section, field, help) add(facts, #section, #field, status.field);
     STATUS_LIST(X)
@@ -102,6 +108,32 @@ static void add_held(struct facts *facts, const struct request *r)
     add(facts, "memory", "held_bytes", r->broker->held_bytes);
 }
 
+/* The most important of what log.info tells: X(field). */
+#define LOG_FACT_LIST(X) \
+    X(unsynced_bytes)    \
+    X(live_bytes)        \
+    X(disk_bytes)        \
+    X(segments)          \
+    X(syncs)             \
+    X(sync_us_max)       \
+    X(recovery_ms)
+
+static void add_log(struct facts *facts, const struct request *r)
+{
+    const struct native_log *log = r->door->log;
+    struct wal_info info;
+
+    add_text(facts, "log", "durability", durability_name(options_durability(r->door->options)));
+    if (log == NULL)
+        return;
+    log->info_cb(log->user, &info);
+    add_text(facts, "log", "state", log_state_text(info.state));
+    add(facts, "log", "waiting_answers", native_waiting(r->door));
+#define X(field) add(facts, "log", #field, info.field);
+    LOG_FACT_LIST(X)
+#undef X
+}
+
 static void add_counters(struct facts *facts, const struct request *r)
 {
 #define X(field, help) add(facts, "counters", #field, r->broker->counters.field);
@@ -152,6 +184,7 @@ void handle_server_info(struct request *r)
     add_queues(&facts, r);
     add_topics_and_moves(&facts, r);
     add_held(&facts, r);
+    add_log(&facts, r);
     add_counters(&facts, r);
     answer_begin(r);
     encode_map(r->out, count);

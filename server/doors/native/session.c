@@ -81,7 +81,14 @@ void session_close(struct session *session, int64_t now_ms)
     decoder_free(session->decoder);
     free(session->client_name);
     free(session->client_version);
-    free(session);
+    session->out = NULL;
+    session_forget(session);
+}
+
+void session_forget(struct session *session)
+{
+    if (session->out == NULL && session->waiting_count == 0)
+        free(session);
 }
 
 void *session_user(const struct session *session)
@@ -97,6 +104,11 @@ uint64_t session_id(const struct session *session)
 bool session_ending(const struct session *session)
 {
     return session->ending || session->out->failed;
+}
+
+size_t session_waiting_bytes(const struct session *session)
+{
+    return session->waiting_bytes;
 }
 
 size_t session_memory(const struct session *session)
@@ -132,7 +144,8 @@ struct queue *session_queue(struct session *session, struct view name)
 /* The session's answers and deliveries fill its out buffer: what more may the broker hand to it? */
 static void update_room(struct session *session)
 {
-    const int64_t room = (int64_t)session->door->options->max_output - (int64_t)buffer_pending(session->out);
+    const int64_t room = (int64_t)session->door->options->max_output -
+                         (int64_t)(buffer_pending(session->out) + session->waiting_bytes);
 
     broker_peer_room(session->door->broker, &session->peer, session_ending(session) ? 0 : room);
 }
@@ -141,8 +154,10 @@ static void update_room(struct session *session)
 static bool output_full(const struct session *session)
 {
     const uint64_t max = session->door->options->max_output;
+    const size_t waiting = session->waiting_bytes;
 
-    return session->out->bytes + session->out->spliced_bytes > max && buffer_pending(session->out) > max;
+    return session->out->bytes + session->out->spliced_bytes + waiting > max &&
+           buffer_pending(session->out) + waiting > max;
 }
 
 static void refuse(struct session *session, enum error_code code, const char *text, const char *which)
@@ -228,6 +243,8 @@ size_t session_input(struct session *session, int64_t now_ms, const void *input,
         if (result == DECODER_READY) {
             request_handle(session, d, now_ms);
             decoder_next(d);
+            if (session->door->log != NULL)
+                session->door->log->event_cb(session->door->log->user);
             charge(session->door, budget);
         } else if (result == DECODER_REFUSED) {
             refuse_stream(session, d);

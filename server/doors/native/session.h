@@ -11,6 +11,7 @@
 #include "server/doors/native/arena.h"
 #include "server/doors/native/arguments.h"
 #include "server/doors/native/owed.h"
+#include "server/doors/native/waiting.h"
 
 #define SPARE_DECODERS 4
 
@@ -18,7 +19,7 @@ struct session {
     struct peer peer; /* peer.user is the session */
     struct native *door;
     struct session *previous, *next; /* in door->sessions */
-    struct buffer *out;
+    struct buffer *out;              /* NULL: it has ended, and is there for its answers that wait */
     void *user;
     uint64_t id;
     struct decoder *decoder; /* only while it holds part of a request */
@@ -26,6 +27,7 @@ struct session {
     uint64_t names_version;
     uint64_t written_bytes; /* of the out stream, since the session was opened */
     struct owed owed;
+    size_t waiting_bytes, waiting_count; /* answers that wait for the log */
     uint64_t request_count;
     int64_t opened_ms;
     char *client_name, *client_version; /* from hello, or NULL */
@@ -41,6 +43,7 @@ struct native_scratch {
     struct decoder *spare_decoders[SPARE_DECODERS];
     uint32_t spare_decoder_count;
     struct owed_store owed;
+    struct waiting waiting;
     struct buffer sink; /* takes the answers that notifications do not get */
     struct arena arena; /* headers and filters on their way to the broker */
     struct publication *publications;
@@ -58,6 +61,9 @@ static inline uint64_t session_stream_bytes(const struct session *session)
 {
     return session->written_bytes + buffer_pending(session->out);
 }
+
+/* Frees a session that has ended, once none of its answers waits any more. */
+void session_forget(struct session *session);
 
 /* Bytes that make no sense: BAD_REQUEST with that text ends the session. */
 void session_break(struct session *session, const char *text);

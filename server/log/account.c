@@ -1,0 +1,128 @@
+/*
+ * account: how many bytes of each segment still count. A message counts with what it would take if it were written anew; a body
+ * that several messages share, and that lies once in the log, counts once, until the last of them is gone. What is purged
+ * counts until it is freed, a little later.
+ */
+#include "server/log/inside.h"
+
+#include <assert.h>
+
+static struct segment *add(struct wal *wal, uint16_t mark, uint64_t bytes)
+{
+    struct segment *s = wal->by_mark[mark];
+    assert(mark != 0 && s);
+    s->live_bytes += bytes;
+    wal->live_bytes += bytes;
+    return s;
+}
+
+static struct segment *sub(struct wal *wal, uint16_t mark, uint64_t bytes)
+{
+    struct segment *s = wal->by_mark[mark];
+    assert(s && s->live_bytes >= bytes);
+    s->live_bytes -= bytes;
+    wal->live_bytes -= bytes;
+    return s;
+}
+
+void account_message(struct wal *wal, struct message *m, bool above, uint16_t mark)
+{
+    struct body *shared = message_shared(m);
+    add(wal, mark, record_message_overhead(m))->items++;
+    m->mark = mark;
+    m->flags &= (uint8_t)~MESSAGE_ALONE;
+    if (!shared) {
+        add(wal, mark, m->body_bytes);
+    } else if (shared->copies > 0 && above && shared->mark == mark) {
+        shared->copies++;
+    } else if (shared->copies > 0 && shared->mark == 0) {
+        shared->copies++;
+        shared->mark = mark;
+        add(wal, mark, m->body_bytes);
+    } else if (shared->copies > 0) {
+        m->flags |= MESSAGE_ALONE;
+        add(wal, mark, m->body_bytes);
+    } else {
+        shared->copies = 1;
+        shared->mark = mark;
+        add(wal, mark, m->body_bytes);
+    }
+}
+
+void account_message_gone(struct wal *wal, struct message *m)
+{
+    if (m->mark == 0)
+        return;
+    struct body *shared = message_shared(m);
+    sub(wal, m->mark, record_message_overhead(m))->items--;
+    if (!shared || m->flags & MESSAGE_ALONE)
+        sub(wal, m->mark, m->body_bytes);
+    else if (--shared->copies == 0)
+        sub(wal, shared->mark, m->body_bytes);
+    m->mark = 0;
+    m->flags &= (uint8_t)~MESSAGE_ALONE;
+}
+
+void account_body_moves(struct wal *wal, struct body *shared)
+{
+    if (shared->copies == 0)
+        return;
+    sub(wal, shared->mark, shared->bytes);
+    shared->mark = 0;
+}
+
+void account_queue(struct wal *wal, struct queue *q, uint16_t mark)
+{
+    account_queue_gone(wal, q);
+    add(wal, mark, record_queue_bytes(q))->definitions++;
+    q->mark = mark;
+}
+
+void account_queue_gone(struct wal *wal, struct queue *q)
+{
+    if (q->mark != 0)
+        sub(wal, q->mark, record_queue_bytes(q))->definitions--;
+    q->mark = 0;
+}
+
+void account_topic(struct wal *wal, struct topic *t, uint16_t mark)
+{
+    account_topic_gone(wal, t);
+    add(wal, mark, record_topic_bytes(t))->definitions++;
+    t->mark = mark;
+}
+
+void account_topic_gone(struct wal *wal, struct topic *t)
+{
+    if (t->mark != 0)
+        sub(wal, t->mark, record_topic_bytes(t))->definitions--;
+    t->mark = 0;
+}
+
+void account_subscription(struct wal *wal, struct topic *t, struct subscription *s, uint16_t mark)
+{
+    account_subscription_gone(wal, t, s);
+    add(wal, mark, record_subscription_bytes(t, s))->definitions++;
+    s->mark = mark;
+}
+
+void account_subscription_gone(struct wal *wal, struct topic *t, struct subscription *s)
+{
+    if (s->mark != 0)
+        sub(wal, s->mark, record_subscription_bytes(t, s))->definitions--;
+    s->mark = 0;
+}
+
+void account_dedup(struct wal *wal, struct dedup *entry, uint16_t mark)
+{
+    account_dedup_gone(wal, entry);
+    add(wal, mark, record_dedup_bytes(entry))->items++;
+    entry->mark = mark;
+}
+
+void account_dedup_gone(struct wal *wal, struct dedup *entry)
+{
+    if (entry->mark != 0)
+        sub(wal, entry->mark, record_dedup_bytes(entry))->items--;
+    entry->mark = 0;
+}

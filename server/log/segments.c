@@ -1,0 +1,528 @@
+/*
+ * segments: the files of the log, and everything that the helper thread does to them. At most one job of each kind is under
+ * way: a sync, a segment that is made ready or removed, a chunk that is read.
+ *
+ * The life of a segment: made ready (created and allocated, or a void one given a new header; synced, its name too) ->
+ * prepared -> tail -> old, synced one last time and closed -> compacted -> void, once that is synced -> made ready again, or
+ * removed. A segment that was written before syncs several times faster than a new one, so a void one is used again if one
+ * is needed.
+ */
+#include "server/log/inside.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int64_t wal_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+void segment_name(uint64_t number, char out[FILES_NAME_BYTES])
+{
+    snprintf(out, FILES_NAME_BYTES, "%016" PRIx64 ".seg", number);
+}
+
+void wal_fail(struct wal *wal, const char *operation, int error)
+{
+    if (wal->state == WAL_FAILED)
+        return;
+    wal->state = WAL_FAILED;
+    wal->broker->refusing = ERR_LOG_FAILED;
+    if (error != 0)
+        snprintf(wal->why, sizeof wal->why, "%s: %s", operation, strerror(-error));
+    else
+        snprintf(wal->why, sizeof wal->why, "%s", operation);
+}
+
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
+
+bool segments_reserve(struct wal *wal)
+{
+    if (wal->segment_count + 2 <= wal->segment_cap)
+        return true;
+    const uint32_t cap = wal->segment_cap ? wal->segment_cap * 2 : 16;
+    struct segment **segments = realloc(wal->segments, cap * sizeof *segments);
+    if (segments)
+        wal->segments = segments;
+    struct voided *voided = realloc(wal->voided, cap * sizeof *voided);
+    if (voided)
+        wal->voided = voided;
+    if (!segments || !voided)
+        return false;
+    wal->segment_cap = cap;
+    return true;
+}
+
+void segments_add(struct wal *wal, struct segment *segment)
+{
+    assert(wal->segment_count < wal->segment_cap);
+    wal->segments[wal->segment_count++] = segment;
+    assert(!wal->by_mark[segment_mark(segment->number)]);
+    wal->by_mark[segment_mark(segment->number)] = segment;
+}
+
+void segments_free(struct segment *segment)
+{
+    free(segment);
+}
+
+uint64_t segment_number_after(uint64_t number)
+{
+    return segment_mark(number + 1) == 0 ? number + 2 : number + 1;
+}
+
+uint64_t wal_next_number(struct wal *wal)
+{
+    const uint64_t number = wal->next_segment;
+    wal->next_segment = segment_number_after(number);
+    return number;
+}
+
+void segment_fill_header(const struct wal *wal, uint64_t number, uint8_t out[SEGMENT_START])
+{
+    const struct segment_header header = {
+        .version = SEGMENT_VERSION,
+        .log = wal->log,
+        .number = number,
+        .run = wal->run,
+        .first_of_run = wal->first_of_run,
+        .oldest = wal->oldest_safe,
+        .made_at_ms = wal->now_ms + wal->broker->wall_offset_ms,
+        .receipts = wal->broker->slots.run,
+        .before_segment = wal->before.segment,
+        .before_offset = wal->before.offset,
+    };
+    memset(out, 0, SEGMENT_START);
+    segment_header_put(out, &header);
+}
+
+uint64_t segments_room(const struct wal *wal)
+{
+    const struct segment *tail = wal_tail(wal);
+    return tail->used < tail->file_bytes ? tail->file_bytes - tail->used : 0;
+}
+
+uint64_t segments_margin(const struct wal *wal)
+{
+    const uint64_t share = wal->options.segment_bytes / 16;
+    return share < WAL_BUFFER_BYTES ? share : WAL_BUFFER_BYTES;
+}
+
+uint64_t segments_disk_bytes(const struct wal *wal)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < wal->segment_count; i++)
+        bytes += wal->segments[i]->file_bytes;
+    for (uint32_t i = 0; i < wal->voided_count; i++)
+        bytes += wal->voided[i].segment->file_bytes;
+    return bytes + (wal->making ? wal->room.segment->file_bytes : 0);
+}
+
+static bool is_prepared(const struct wal *wal)
+{
+    return wal->segment_count > wal->tail + 1;
+}
+
+bool segments_rotate(struct wal *wal)
+{
+    assert(!wal->open);
+    if (!is_prepared(wal))
+        return false;
+    wal->tail++;
+    return true;
+}
+
+void segments_void_oldest(struct wal *wal)
+{
+    struct segment *oldest = wal->segments[0];
+    assert(wal->tail > 0 && oldest->items == 0 && oldest->definitions == 0 && oldest->live_bytes == 0);
+    memmove(wal->segments, wal->segments + 1, --wal->segment_count * sizeof *wal->segments);
+    wal->tail--;
+    wal->by_mark[segment_mark(oldest->number)] = NULL;
+    wal->oldest = wal->segments[0]->number;
+    assert(wal->voided_count < wal->segment_cap);
+    wal->voided[wal->voided_count++] = (struct voided){oldest, wal->batch + 1};
+    wal->want_batch = wal->batch + 1;
+}
+
+/* ---- sync -------------------------------------------------------------------------------------------------------- */
+
+static void run_sync(struct job *job)
+{
+    struct sync_job *sync = (struct sync_job *)(void *)job;
+    const struct files *files = &sync->wal->files;
+    for (uint32_t i = 0; i < sync->count && job->result == 0; i++) {
+        job->result = files->sync(files->user, sync->handles[i]);
+        if (job->result == 0 && sync->close[i])
+            job->result = files->close(files->user, sync->handles[i]);
+    }
+}
+
+static void begin_sync(struct wal *wal)
+{
+    struct sync_job *sync = &wal->sync;
+    const struct segment *last = NULL;
+    *sync = (struct sync_job){.job.run_cb = run_sync, .wal = wal};
+    for (uint32_t i = 0; i <= wal->tail && sync->count < WAL_SYNC_SEGMENTS; i++) {
+        struct segment *s = wal->segments[i];
+        if (!s->dirty)
+            continue;
+        s->dirty = false;
+        s->busy = true;
+        sync->segments[sync->count] = s;
+        sync->handles[sync->count] = s->handle;
+        /* Compaction reads from the one that it is at. */
+        sync->close[sync->count] = i < wal->tail && (i > 0 || wal->compact.step == COMPACT_IDLE);
+        sync->count++;
+        last = s;
+    }
+    assert(last);
+    sync->place = last->end_place;
+    sync->batch = last->end_batch;
+    sync->end = (struct position){last->number, (uint32_t)last->used};
+    sync->bytes = wal->unsynced_bytes;
+    wal->syncing = true;
+    worker_submit(wal->worker, &sync->job);
+}
+
+static unsigned bucket(uint64_t value)
+{
+    unsigned n = 0;
+    while (n < WAL_BUCKETS - 1 && value >> n != 0)
+        n++;
+    return n;
+}
+
+static void sync_done(struct wal *wal)
+{
+    struct sync_job *sync = &wal->sync;
+    const uint64_t us = (uint64_t)sync->job.took_ns / 1000;
+    wal->syncing = false;
+    for (uint32_t i = 0; i < sync->count; i++) {
+        sync->segments[i]->busy = false;
+        if (sync->close[i])
+            sync->segments[i]->handle = -1;
+    }
+    if (sync->job.result != 0) {
+        wal_fail(wal, "sync", sync->job.result);
+        return;
+    }
+    wal->info.syncs++;
+    wal->info.sync_us_total += us;
+    if (us > wal->info.sync_us_max)
+        wal->info.sync_us_max = us;
+    wal->info.sync_us[bucket(us)]++;
+    wal->info.sync_bytes[bucket(sync->bytes)]++;
+    wal->synced_place = sync->place;
+    wal->synced_batch = sync->batch;
+    wal->synced = sync->end;
+    wal->unsynced_bytes -= sync->bytes;
+}
+
+/* How long the next sync may wait; a past time: it is due. */
+static int64_t sync_at_ms(const struct wal *wal)
+{
+    if (wal->synced_batch >= wal->batch || wal->state == WAL_FAILED)
+        return WAL_NEVER;
+    if (wal->options.level == WAL_FSYNC || wal->want_batch > wal->synced_batch)
+        return wal->now_ms;
+    return wal->options.level == WAL_INTERVAL ? wal->sync_due_ms : WAL_NEVER;
+}
+
+/* ---- room -------------------------------------------------------------------------------------------------------- */
+
+static int make_new(struct room_job *room)
+{
+    const struct files *files = &room->wal->files;
+    struct segment *s = room->segment;
+    int result = files->create(files->user, s->name);
+    room->failed = "create";
+    if (result < 0)
+        return result;
+    s->handle = result;
+    room->failed = "allocate";
+    result = files->allocate(files->user, s->handle, s->file_bytes);
+    if (result == 0) {
+        room->failed = "write";
+        result = files->write(files->user, s->handle, room->header, sizeof room->header, 0);
+    }
+    if (result == 0) {
+        room->failed = "sync";
+        result = files->sync(files->user, s->handle);
+    }
+    if (result == -ENOSPC || result == -EDQUOT) {
+        /* Nobody has heard of the file yet. */
+        (void)files->close(files->user, s->handle);
+        (void)files->unlink(files->user, s->name);
+        s->handle = -1;
+    }
+    return result;
+}
+
+/* The header first: as long as it is the old one, all that the segment held is still there for a recovery to read. */
+static int make_again(struct room_job *room)
+{
+    const struct files *files = &room->wal->files;
+    const uint64_t bytes = room->wal->options.segment_bytes;
+    struct segment *s = room->segment;
+    int result = 0;
+    if (s->handle < 0) {
+        room->failed = "open";
+        result = s->handle = files->open(files->user, s->name, 1);
+    }
+    if (result >= 0) {
+        room->failed = "write";
+        result = files->write(files->user, s->handle, room->header, sizeof room->header, 0);
+    }
+    if (result == 0) {
+        room->failed = "sync";
+        result = files->sync(files->user, s->handle);
+    }
+    if (result == 0 && s->file_bytes > bytes) {
+        room->failed = "truncate";
+        result = files->truncate(files->user, s->handle, bytes);
+    }
+    if (result == 0 && s->file_bytes > bytes) {
+        room->failed = "sync";
+        result = files->sync(files->user, s->handle);
+    }
+    if (result == 0) {
+        room->failed = "rename";
+        result = files->rename(files->user, s->name, room->new_name);
+    }
+    /* What lies there now will be overwritten in parts of blocks: they had better be in memory. */
+    if (result == 0)
+        (void)files->want(files->user, s->handle, bytes);
+    return result;
+}
+
+static int remove_one(struct room_job *room)
+{
+    const struct files *files = &room->wal->files;
+    struct segment *s = room->segment;
+    int result = 0;
+    room->failed = "close";
+    if (s->handle >= 0)
+        result = files->close(files->user, s->handle);
+    if (result == 0) {
+        room->failed = "unlink";
+        result = files->unlink(files->user, s->name);
+    }
+    return result;
+}
+
+static void run_room(struct job *job)
+{
+    struct room_job *room = (struct room_job *)(void *)job;
+    const struct files *files = &room->wal->files;
+    switch (room->kind) {
+    case ROOM_NEW:
+        job->result = make_new(room);
+        break;
+    case ROOM_AGAIN:
+        job->result = make_again(room);
+        break;
+    case ROOM_REMOVE:
+        job->result = remove_one(room);
+        break;
+    }
+    if (job->result == 0) {
+        room->failed = "sync of the directory";
+        job->result = files->sync_directory(files->user);
+    }
+}
+
+static void begin_room(struct wal *wal, enum room_kind kind, struct segment *segment)
+{
+    struct room_job *room = &wal->room;
+    room->job = (struct job){.run_cb = run_room};
+    room->wal = wal;
+    room->kind = kind;
+    room->segment = segment;
+    if (kind != ROOM_REMOVE) {
+        const uint64_t number = wal_next_number(wal);
+        segment_name(number, room->new_name);
+        segment_fill_header(wal, number, room->header);
+        segment->number = number;
+    }
+    if (kind == ROOM_NEW)
+        memcpy(segment->name, room->new_name, sizeof segment->name);
+    wal->making = true;
+    worker_submit(wal->worker, &room->job);
+}
+
+static bool is_full(int result)
+{
+    return result == -ENOSPC || result == -EDQUOT;
+}
+
+static void room_done(struct wal *wal)
+{
+    struct room_job *room = &wal->room;
+    struct segment *s = room->segment;
+    const int result = room->job.result;
+    wal->making = false;
+    if (room->kind == ROOM_NEW && is_full(result) && s->handle < 0) {
+        wal->full = true;
+        wal->next_segment = s->number; /* numbers have no gaps */
+        wal->retry_ms = wal->now_ms + WAL_RETRY_MS;
+        segments_free(s);
+        return;
+    }
+    if (result != 0) {
+        wal_fail(wal, room->failed, result);
+        if (s->handle >= 0 && room->kind != ROOM_REMOVE)
+            (void)wal->files.close(wal->files.user, s->handle);
+        segments_free(s);
+        return;
+    }
+    wal->full = false;
+    if (room->kind == ROOM_REMOVE) {
+        segments_free(s);
+        return;
+    }
+    memcpy(s->name, room->new_name, sizeof s->name);
+    s->file_bytes = wal->options.segment_bytes;
+    s->used = SEGMENT_START;
+    s->end_place = s->end_batch = 0;
+    s->dirty = false;
+    segments_add(wal, s);
+}
+
+/* A void segment whose successor is known to the disk, or NULL. */
+static struct segment *take_void(struct wal *wal)
+{
+    if (wal->voided_count == 0 || wal->voided[0].batch > wal->synced_batch || wal->voided[0].segment->busy)
+        return NULL;
+    struct segment *s = wal->voided[0].segment;
+    wal->oldest_safe = s->number + 1;
+    memmove(wal->voided, wal->voided + 1, --wal->voided_count * sizeof *wal->voided);
+    return s;
+}
+
+/* What the writing anew of the oldest segment may take. */
+static uint64_t rewrite_bytes(const struct wal *wal)
+{
+    const uint64_t live = wal->tail > 0 ? wal->segments[0]->live_bytes : 0;
+    return live < wal->options.segment_bytes ? live : wal->options.segment_bytes;
+}
+
+uint64_t segments_room_ahead(const struct wal *wal)
+{
+    return segments_room(wal) + (is_prepared(wal) ? wal->options.segment_bytes : 0);
+}
+
+/*
+ * A new segment: when the tail has not much room left and no void one is about to become free; and earlier, as long as the
+ * files stay within what is promised, when there would not be room to compact the oldest if the disk were full.
+ */
+static bool wants_new(const struct wal *wal)
+{
+    const uint64_t segment = wal->options.segment_bytes, room = segments_room(wal);
+    if (is_prepared(wal) || wal->voided_count > 0 || wal->segment_count >= WAL_SEGMENTS_MAX)
+        return false;
+    if (wal->full)
+        return wal->now_ms >= wal->retry_ms;
+    const bool within = segments_disk_bytes(wal) + segment <= 2 * (wal->live_bytes + segment);
+    if (room < segment / 4 + rewrite_bytes(wal) && within)
+        return true;
+    /* Compaction is about to give one back: to make another would take more of the disk than promised. */
+    const bool compacting = wal->compact.step != COMPACT_IDLE || compact_is_due(wal);
+    if (!within && compacting && room > 2 * segments_margin(wal))
+        return false;
+    return wal->rotate_soon || room < segment / 4;
+}
+
+static void room_work(struct wal *wal)
+{
+    if (wal->making)
+        return;
+    struct segment *s = take_void(wal);
+    if (s) {
+        const bool useless = is_prepared(wal) || s->file_bytes < wal->options.segment_bytes;
+        begin_room(wal, useless ? ROOM_REMOVE : ROOM_AGAIN, s);
+    } else if (wants_new(wal) && segments_reserve(wal) && (s = calloc(1, sizeof *s)) != NULL) {
+        s->handle = -1;
+        s->file_bytes = wal->options.segment_bytes;
+        begin_room(wal, ROOM_NEW, s);
+    }
+}
+
+/* While the disk is full: is there less left than acks, and the writing anew of the oldest segment, may need? */
+static void judge_room(struct wal *wal)
+{
+    if (wal->state == WAL_FAILED)
+        return;
+    const uint64_t reserve = wal->options.segment_bytes / 8 + rewrite_bytes(wal);
+    const bool low = wal->full && segments_room_ahead(wal) < reserve;
+    wal->state = low ? WAL_FULL : WAL_GOOD;
+    wal->broker->refusing = low ? ERR_DISK_FULL : ERR_NONE;
+}
+
+void segments_make_room(struct wal *wal)
+{
+    const int64_t begun_ns = wal_clock_ns();
+    bool waited = false;
+    segments_work(wal);
+    while (wal->state != WAL_FAILED && !is_prepared(wal) && segments_room(wal) < wal->options.segment_bytes / 8 &&
+           (wal->making || wal->syncing)) {
+        waited = true;
+        (void)worker_wait(wal->worker);
+        segments_collect(wal);
+        segments_work(wal);
+    }
+    const uint64_t us = (uint64_t)(wal_clock_ns() - begun_ns) / 1000;
+    wal->info.stalls += waited;
+    if (waited && us > wal->info.longest_stall_us)
+        wal->info.longest_stall_us = us;
+}
+
+void segments_work(struct wal *wal)
+{
+    if (wal->state == WAL_FAILED)
+        return;
+    if (wal->rotate_soon && !wal->open)
+        wal->rotate_soon = !segments_rotate(wal);
+    if (wal->want_batch > wal->batch)
+        append_empty(wal); /* nothing else came to say which segments are void */
+    if (!wal->syncing && sync_at_ms(wal) <= wal->now_ms) {
+        wal->sync_due_ms = wal->now_ms + wal->options.interval_ms;
+        begin_sync(wal);
+    }
+    room_work(wal);
+    judge_room(wal);
+}
+
+void segments_collect(struct wal *wal)
+{
+    for (struct job *job; (job = worker_collect(wal->worker));) {
+        if (job == &wal->sync.job) {
+            sync_done(wal);
+        } else if (job == &wal->room.job) {
+            room_done(wal);
+        } else {
+            assert(job == &wal->read.job);
+            wal->reading = false;
+            compact_read_done(wal, wal->read.job.result);
+        }
+    }
+}
+
+int64_t wal_next_ms(const struct wal *wal)
+{
+    if (wal->state == WAL_FAILED)
+        return WAL_NEVER;
+    int64_t next_ms = wal->syncing ? WAL_NEVER : sync_at_ms(wal);
+    if (wal->full && !wal->making && wal->retry_ms < next_ms)
+        next_ms = wal->retry_ms;
+    if (compact_is_due(wal))
+        next_ms = wal->now_ms - 1;
+    return next_ms;
+}
