@@ -69,9 +69,13 @@ static uint64_t place(void *user)
 
 static void event(void *user)
 {
-    const struct keeping *k = user;
+    struct keeping *k = user;
 
     wal_event(k->wal);
+    if (k->pauses != wal_pauses(k->wal)) {
+        k->pauses = wal_pauses(k->wal);
+        net_clock_again(k->net);
+    }
 }
 
 static void info(void *user, struct wal_info *out)

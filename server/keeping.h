@@ -26,6 +26,7 @@
 struct keeping {
     const struct options *options;
     struct net *net;
+    uint64_t pauses; /* of the log, when the clock was read last */
     struct native *door;
     struct wal *wal; /* NULL: nothing is kept */
     struct files files;

@@ -173,6 +173,7 @@ struct broker {
     enum error_code refusing; /* why durable queues take nothing new, or ERR_NONE; set by the shell */
     bool kept_back;           /* a publish that waits was not let in because of that */
     bool draining;            /* accepts nothing new */
+    bool withholding;         /* durable queues deliver nothing; broker_withhold() */
     bool starved;             /* the last match ended for want of memory or of slots */
     bool stopping;            /* delivers nothing more */
 
@@ -235,6 +236,9 @@ enum error_code broker_queue_delete(struct broker *b, int64_t now_ms, struct que
 uint64_t broker_queue_purge(struct broker *b, struct queue *q, unsigned states);
 
 void broker_queue_pause(struct broker *b, struct queue *q, bool paused);
+
+/* Durable queues deliver nothing from now on, as if they were paused, or do again. Set by the shell. */
+void broker_withhold(struct broker *b, bool withhold);
 
 /* ---- messages in ------------------------------------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@
 
 bool line_wants_match(const struct broker *b, const struct queue *q)
 {
-    if (q->paused || b->stopping || !q->messages) /* without messages it is being deleted */
+    if (line_is_closed(b, q) || b->stopping || !q->messages) /* without messages it is being deleted */
         return false;
     if (q->attributes.type == QUEUE_STANDARD)
         return q->messages->count[MESSAGE_READY] > 0 && q->takers.count[TAKER_ABLE] > 0;

@@ -12,6 +12,12 @@
 /* Messages of one queue that are dealt, or found to have expired, before the next queue has its go. */
 #define QUEUE_TURN 1024
 
+/* True if the queue delivers nothing at present. */
+static inline bool line_is_closed(const struct broker *b, const struct queue *q)
+{
+    return q->paused || (b->withholding && q->attributes.durable);
+}
+
 /* True if the queue may deliver, has something ready, and somebody is able to take it. */
 bool line_wants_match(const struct broker *b, const struct queue *q);
 

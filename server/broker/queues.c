@@ -188,6 +188,15 @@ enum error_code broker_queue_update(struct broker *b, struct queue *q, const str
     return ERR_NONE;
 }
 
+void broker_withhold(struct broker *b, bool withhold)
+{
+    if (b->withholding == withhold)
+        return;
+    b->withholding = withhold;
+    for (uint32_t i = 0; i < b->queue_count; i++)
+        line_wake(b, b->queues[i]);
+}
+
 void broker_queue_pause(struct broker *b, struct queue *q, bool paused)
 {
     q->paused = paused;

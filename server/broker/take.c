@@ -59,7 +59,7 @@ enum error_code broker_receive(struct broker *b, int64_t now_ms, struct queue *q
     b->delivery_count = 0;
     bool some = q->attributes.type == QUEUE_FIFO ? q->groups.deliverable.first != NULL
                                                  : q->messages->count[MESSAGE_READY] > 0;
-    bool open = !q->paused && some;
+    bool open = !line_is_closed(b, q) && some;
     if (open && q->takers.count[TAKER_ABLE] + q->takers.count[TAKER_KEEN] == 0) {
         uint64_t ready = q->messages->count[MESSAGE_READY];
         if (!line_reserve(b, ready < options->max ? (uint32_t)ready : options->max))

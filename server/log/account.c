@@ -25,40 +25,46 @@ static struct segment *sub(struct wal *wal, uint16_t mark, uint64_t bytes)
     return s;
 }
 
+/* The body of a message that lies apart: true if this record has it for this message alone, or for the first of several. */
+static bool takes_body(struct message *m, struct body *shared, bool above, uint16_t mark)
+{
+    if (shared->copies > 0 && above && shared->mark == mark) {
+        shared->copies++;
+        return false;
+    }
+    if (shared->copies > 0 && shared->mark != 0) {
+        m->flags |= MESSAGE_ALONE;
+        return true;
+    }
+    shared->copies++;
+    shared->mark = mark;
+    return true;
+}
+
 void account_message(struct wal *wal, struct message *m, bool above, uint16_t mark)
 {
-    struct body *shared = message_shared(m);
-    add(wal, mark, record_message_overhead(m))->items++;
+    uint64_t bytes = record_message_overhead(m);
     m->mark = mark;
     m->flags &= (uint8_t)~MESSAGE_ALONE;
-    if (!shared) {
-        add(wal, mark, m->body_bytes);
-    } else if (shared->copies > 0 && above && shared->mark == mark) {
-        shared->copies++;
-    } else if (shared->copies > 0 && shared->mark == 0) {
-        shared->copies++;
-        shared->mark = mark;
-        add(wal, mark, m->body_bytes);
-    } else if (shared->copies > 0) {
-        m->flags |= MESSAGE_ALONE;
-        add(wal, mark, m->body_bytes);
-    } else {
-        shared->copies = 1;
-        shared->mark = mark;
-        add(wal, mark, m->body_bytes);
-    }
+    if (!(m->flags & MESSAGE_SHARED) || takes_body(m, message_shared(m), above, mark))
+        bytes += m->body_bytes;
+    add(wal, mark, bytes)->items++;
 }
 
 void account_message_gone(struct wal *wal, struct message *m)
 {
-    if (m->mark == 0)
+    /* After a failure nobody asks, and a shared body may have been on its way to another segment when it came. */
+    if (m->mark == 0 || wal->state == WAL_FAILED)
         return;
-    struct body *shared = message_shared(m);
-    sub(wal, m->mark, record_message_overhead(m))->items--;
-    if (!shared || m->flags & MESSAGE_ALONE)
-        sub(wal, m->mark, m->body_bytes);
-    else if (--shared->copies == 0)
-        sub(wal, shared->mark, m->body_bytes);
+    uint64_t bytes = record_message_overhead(m);
+    if (!(m->flags & MESSAGE_SHARED) || m->flags & MESSAGE_ALONE) {
+        bytes += m->body_bytes;
+    } else {
+        struct body *shared = message_shared(m);
+        if (--shared->copies == 0)
+            sub(wal, shared->mark, m->body_bytes);
+    }
+    sub(wal, m->mark, bytes)->items--;
     m->mark = 0;
     m->flags &= (uint8_t)~MESSAGE_ALONE;
 }

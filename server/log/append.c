@@ -19,6 +19,7 @@ static void put(struct wal *wal, const void *data, size_t bytes, uint64_t offset
     const int64_t begun_ns = wal_clock_ns();
     const int result = wal->files.write(wal->files.user, wal_tail(wal)->handle, data, bytes, offset);
     const uint64_t us = (uint64_t)(wal_clock_ns() - begun_ns) / 1000;
+    wal->pauses += us >= WAL_PAUSE_US;
     if (us > wal->info.longest_write_us)
         wal->info.longest_write_us = us;
     if (result < 0)
@@ -101,23 +102,25 @@ void append_empty(struct wal *wal)
         write_batch(wal);
 }
 
+/* A batch begins, in the segment in which it will lie. */
+static void open_batch(struct wal *wal)
+{
+    if (segments_room(wal) < wal->options.segment_bytes / 4 && segments_room_ahead(wal) < wal->options.segment_bytes)
+        segments_make_room(wal);
+    if (segments_room(wal) < segments_margin(wal) || wal->rotate_soon)
+        wal->rotate_soon = !segments_rotate(wal) && wal->rotate_soon;
+    wal->writer.wall_offset_ms = wal->broker->wall_offset_ms;
+    wal->open = true;
+}
+
 /* Before each record: a batch is open, and the record belongs to the tail. False if nothing is written any more. */
-static bool begin(struct wal *wal)
+static inline bool begin(struct wal *wal)
 {
     wal->place++;
-    if (!wal->open && wal->state != WAL_FAILED) {
-        if (segments_room(wal) < wal->options.segment_bytes / 4 &&
-            segments_room_ahead(wal) < wal->options.segment_bytes)
-            segments_make_room(wal);
-        if (segments_room(wal) < segments_margin(wal) || wal->rotate_soon)
-            wal->rotate_soon = !segments_rotate(wal) && wal->rotate_soon;
-        wal->writer.wall_offset_ms = wal->broker->wall_offset_ms;
-        wal->open = true;
-    }
-    if (wal->state == WAL_FAILED)
-        return false;
+    if (!wal->open && wal->state != WAL_FAILED)
+        open_batch(wal);
     wal->info.records++;
-    return true;
+    return wal->state != WAL_FAILED;
 }
 
 static inline uint16_t mark(const struct wal *wal)

@@ -7,9 +7,9 @@
  * up; what carries another mark is gone, or has been written anew since. If no message in it counts any more the file is
  * not read at all. Then definitions follow, by a walk over the broker's lists.
  *
- * When: the files take more than one and a half times the live bytes and one segment; or the segment holds nothing any more.
- * How fast: a slice of WAL_SLICE_NS at the end of every turn, busy or not, so that a pass ends long before the files have
- * grown to twice the live bytes and two segments, and no turn is long.
+ * When: old segments hold more dead bytes than half of what is live; or the oldest holds nothing any more. How fast: a slice of
+ * WAL_SLICE_NS at the end of every turn, busy or not, so that a pass ends long before the files have grown to twice the live
+ * bytes and two segments, and no turn is long.
  */
 #include "server/broker/restore.h"
 #include "server/log/inside.h"
@@ -44,30 +44,38 @@ static bool is_over(struct slice *slice)
 /* What old segments hold that does not count any more. */
 static uint64_t dead_bytes(const struct wal *wal)
 {
-    uint64_t used = 0, live = 0;
-    for (uint32_t i = 0; i < wal->tail; i++) {
-        used += wal->segments[i]->used;
-        live += wal->segments[i]->live_bytes;
-    }
-    return used > live ? used - live : 0;
+    const uint64_t live = wal->live_bytes - wal_tail(wal)->live_bytes;
+    return wal->old_bytes > live ? wal->old_bytes - live : 0;
+}
+
+/* Half of what is live, and less as long as the live bytes are few: while a segment is compacted others come. */
+static uint64_t dead_allowed(const struct wal *wal)
+{
+    const uint64_t live = wal->live_bytes, lag = 2 * wal->options.segment_bytes;
+    const uint64_t early = live > lag ? live - lag : 0;
+    return early < live / 2 ? early : live / 2;
+}
+
+/* What has been appended by others than compaction. */
+static uint64_t appended_bytes(const struct wal *wal)
+{
+    return wal->info.written_bytes - wal->compact.written_bytes;
 }
 
 /* True if the oldest segment should be compacted. */
 static bool is_worth_it(const struct wal *wal)
 {
     const struct segment *oldest = wal->segments[0];
-    const uint64_t disk = segments_disk_bytes(wal), segment = wal->options.segment_bytes;
+    const uint64_t segment = wal->options.segment_bytes;
     if (wal->tail == 0)
         return false;
     if (oldest->number < wal->compact.until || oldest->live_bytes == 0)
         return true;
-    if (wal->full && dead_bytes(wal) > segment / 4)
-        return true;
-    if (disk <= wal->live_bytes + wal->live_bytes / 2 + segment)
+    if (dead_bytes(wal) <= (wal->full ? segment / 4 : dead_allowed(wal)))
         return false;
-    /* A pass over all of it has just been made, and what there is cannot be made smaller. */
+    /* If a pass over all of it has just been made, what there is cannot be made smaller. */
     return wal->compact.pass_end == 0 || oldest->number < wal->compact.pass_end ||
-           wal->info.written_bytes - wal->compact.pass_bytes > segment / 4;
+           appended_bytes(wal) - wal->compact.pass_bytes > segment / 4;
 }
 
 bool compact_is_due(const struct wal *wal)
@@ -335,7 +343,7 @@ static void begin(struct wal *wal)
     struct compaction *c = &wal->compact;
     if (c->pass_end == 0 || wal->segments[0]->number >= c->pass_end) {
         c->pass_end = wal_tail(wal)->number;
-        c->pass_bytes = wal->info.written_bytes;
+        c->pass_bytes = appended_bytes(wal);
     }
     c->batch_left = c->skip = 0;
     c->run.rest = (struct view){NULL, 0};

@@ -263,19 +263,47 @@ static inline enum restore_result change(struct fold *f, enum record_type type, 
     }
 }
 
+/* The first id from there on that a message of the queue has, or UINT64_MAX. */
+static uint64_t next_there(struct queue *q, uint64_t id)
+{
+    uint64_t next = UINT64_MAX;
+    for (unsigned state = 0; state <= MESSAGE_PARKED; state++) {
+        const struct ring_cursor at = ring_first(q->messages, state, id);
+        if (at.page && ring_key(at) < next)
+            next = ring_key(at);
+    }
+    return next;
+}
+
+/* `count` ids from `id` on. What is not there is passed over in one step, however much that is. */
+static enum fold_result fold_range(struct fold *f, const struct record *r, struct queue *q, uint64_t id, uint64_t count)
+{
+    const int64_t at_ms = monotonic(f, r->at_ms);
+    const uint64_t end = id + count;
+    while (id < end) {
+        const enum restore_result result = change(f, r->type, q, id++, at_ms);
+        if (fold_told(f, result) != FOLD_DONE)
+            return FOLD_NO_MEMORY;
+        if (result != RESTORE_UNKNOWN || id == end)
+            continue;
+        const uint64_t there = next_there(q, id), next = there < end ? there : end;
+        f->unknown += next - id;
+        id = next;
+    }
+    return FOLD_DONE;
+}
+
 static enum fold_result fold_ids(struct fold *f, const struct record *r)
 {
     struct queue *q = restore_queue_find(f->broker, r->queue);
-    const int64_t at_ms = monotonic(f, r->at_ms);
     struct view rest = r->rest;
     uint64_t end = 0, id, count;
     bool bad;
     if (!q)
         return fold_told(f, RESTORE_UNKNOWN);
     while (record_next_range(&rest, &end, &id, &count, &bad))
-        for (; count > 0; count--)
-            if (fold_told(f, change(f, r->type, q, id++, at_ms)) != FOLD_DONE)
-                return FOLD_NO_MEMORY;
+        if (fold_range(f, r, q, id, count) != FOLD_DONE)
+            return FOLD_NO_MEMORY;
     return bad ? FOLD_BAD : FOLD_DONE;
 }
 

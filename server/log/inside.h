@@ -33,8 +33,10 @@
 #define WAL_CHUNK_BYTES   ((size_t)1024 * 1024) /* that compaction reads at a time */
 #define WAL_SYNC_SEGMENTS 16                    /* that one sync covers at most */
 #define WAL_SEGMENTS_MAX  60000
-#define WAL_RETRY_MS      1000    /* after the disk was found full */
-#define WAL_SLICE_NS      1000000 /* of compaction in one turn */
+#define WAL_RETRY_MS      1000                      /* after the disk was found full */
+#define WAL_SLICE_NS      1000000                   /* of compaction in one turn */
+#define WAL_PAUSE_US      200                       /* of a write that holds up the loop */
+#define WAL_FILL_BYTES    ((size_t)2 * 1024 * 1024) /* written ahead at a time */
 
 /* Where a batch stands. */
 struct position {
@@ -52,6 +54,7 @@ struct segment {
     char name[FILES_NAME_BYTES];
     int handle;          /* -1: not open */
     uint64_t file_bytes; /* allocated */
+    uint64_t filled;     /* its blocks have been written before up to here */
     uint64_t used;       /* end of its last batch */
     uint64_t live_bytes;
     uint64_t items;       /* messages and dedup ids that count */
@@ -73,9 +76,9 @@ struct sync_job {
     struct position end;
 };
 
-enum room_kind { ROOM_NEW, ROOM_AGAIN, ROOM_REMOVE };
+enum room_kind { ROOM_NEW, ROOM_AGAIN, ROOM_FILL, ROOM_REMOVE };
 
-/* Making a segment ready, from nothing or from a void one; or removing a void one. */
+/* Making a segment ready, from nothing or from a void one, and writing it ahead, step by step; or removing a void one. */
 struct room_job {
     struct job job;
     struct wal *wal;
@@ -104,10 +107,11 @@ enum compact_step { COMPACT_IDLE, COMPACT_READING, COMPACT_READY, COMPACT_DEFINI
 
 struct compaction {
     enum compact_step step;
-    uint64_t until;      /* segments below this number are compacted whatever they hold; 0: none */
-    uint64_t pass_end;   /* the tail's number when this pass over the log began; 0: no pass */
-    uint64_t pass_bytes; /* what had been appended then */
-    uint8_t *chunk;      /* WAL_CHUNK_BYTES, while it is needed */
+    uint64_t until;         /* segments below this number are compacted whatever they hold; 0: none */
+    uint64_t pass_end;      /* the tail's number when this pass over the log began; 0: no pass */
+    uint64_t pass_bytes;    /* what had been appended then */
+    uint64_t written_bytes; /* what compaction has written in all */
+    uint8_t *chunk;         /* WAL_CHUNK_BYTES, while it is needed */
     size_t chunk_used, chunk_bytes;
     uint64_t offset;     /* in the segment, of the chunk */
     uint64_t batch_left; /* bytes of records of the batch at hand that are not yet looked at */
@@ -141,6 +145,8 @@ struct wal {
     uint64_t oldest;       /* what batches say */
     uint64_t oldest_safe;  /* what the disk is known to have of it */
     uint64_t live_bytes;
+    uint64_t old_bytes; /* used in the segments before the tail */
+    uint64_t pauses;
     bool rotate_soon;
 
     struct record_writer writer;

@@ -12,8 +12,8 @@
  *
  * The end of the log is where the next batch, by its number, is nowhere to be found. What a power loss does to bytes that
  * were not synced looks the same and is cut off, with valid batches that lie behind the gap. But no batch that was written
- * later may say that the gap had been synced, and no later run may have begun behind it: that is damage, the disk has lost what
- * it promised to keep, and the server does not start.
+ * later may say that the gap had been synced, no later run may have begun behind it, and no segment may have been given back
+ * because a batch behind it was safe: that is damage, the disk has lost what it promised to keep, and the server does not start.
  *
  * A run never writes into a segment of an earlier run: so what was cut off can't be taken for a continuation, ever.
  */
@@ -57,6 +57,13 @@ static bool refuse(struct recovery *r, const char *format, ...)
     vsnprintf(r->error->text, sizeof r->error->text, format, arguments);
     va_end(arguments);
     return false;
+}
+
+static bool refuse_reading(struct recovery *r, const char *what, int error)
+{
+    if (error == -ENOMEM)
+        return refuse(r, "out of memory while the log is read");
+    return refuse(r, "%s: %s", what, strerror(-error));
 }
 
 /* ---- accounts ---------------------------------------------------------------------------------------------------- */
@@ -222,7 +229,7 @@ static bool fold_segment(struct recovery *r, struct segment *s, const struct sca
 
     *end = offset;
     if (!scan_open(&r->scan, f, &reader))
-        return refuse(r, "%s: %s", f->name, strerror(-reader.error));
+        return refuse_reading(r, f->name, reader.error);
     while (good && scan_batch(&reader, offset, &header, &records) == SCAN_GOOD) {
         if (header.number >= f->void_from || (r->expected != 0 && header.number != r->expected))
             break;
@@ -238,8 +245,7 @@ static bool fold_segment(struct recovery *r, struct segment *s, const struct sca
     const int error = reader.error;
     scan_close(&reader);
     if (error != 0)
-        return refuse(r, error == -ENOMEM ? "out of memory while the log is read" : "%s: %s", f->name,
-                      strerror(-error));
+        return refuse_reading(r, f->name, error);
     return good;
 }
 
@@ -264,9 +270,14 @@ static bool judge_end(struct recovery *r, uint32_t index, uint64_t offset)
 
     const int error = scan_behind(&r->scan, index, offset, r->expected, &rest);
     if (error != 0)
-        return refuse(r, "%s", strerror(-error));
+        return refuse_reading(r, "the log cannot be read", error);
     const struct position synced = {rest.synced_segment, rest.synced_offset};
-    if (position_before(gap, r->synced) || position_before(gap, synced) || rest.later_run)
+    const uint64_t first = r->scan.files[r->start].number;
+    const bool missing = r->oldest < first;
+    if (missing && rest.oldest < first && rest.oldest_safe < first)
+        return refuse_missing(r, r->oldest);
+    if (missing || position_before(gap, r->synced) || position_before(gap, synced) || rest.later_run ||
+        rest.oldest_safe > r->oldest)
         return damaged(r, f, offset);
     wal->info.cut_batches = rest.batches;
     wal->info.cut_bytes = rest.bytes;
@@ -298,9 +309,9 @@ static bool fold_all(struct recovery *r)
         r->expected = r->scan.count > 0 ? r->scan.files[r->start].first_of_run : 1;
     if (r->scan.count == 0)
         return true;
+    if (r->oldest == 0) /* no batch says it; what the file began with was there then */
+        r->oldest = r->scan.files[r->start].oldest;
     r->end = (struct position){r->scan.files[last].number, (uint32_t)last_end};
-    if (r->oldest != 0 && r->scan.files[r->start].number > r->oldest)
-        return refuse_missing(r, r->oldest);
     return judge_end(r, last, last_end);
 }
 
@@ -314,8 +325,9 @@ static bool sync_old(struct recovery *r)
     for (uint32_t i = 0; i < wal->segment_count; i++) {
         int handle = files->open(files->user, wal->segments[i]->name, 1);
         int error = handle < 0 ? handle : files->sync(files->user, handle);
-        if (handle >= 0)
-            error = files->close(files->user, handle) < 0 && error == 0 ? -EIO : error;
+        const int closed = handle < 0 ? 0 : files->close(files->user, handle);
+        if (error == 0)
+            error = closed;
         if (error != 0)
             return refuse(r, "%s: %s", wal->segments[i]->name, strerror(-error));
     }
@@ -378,6 +390,49 @@ static int make_first(struct wal *wal, struct segment *s)
     return error;
 }
 
+static bool is_full(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
+/* What the last old segment was given and has not used. */
+static int give_up_rest(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+    const struct files *files = &wal->files;
+    if (wal->segment_count == 0)
+        return 0;
+    struct segment *last = wal->segments[wal->segment_count - 1];
+    const int handle = files->open(files->user, last->name, 1);
+    int error = handle < 0 ? handle : files->truncate(files->user, handle, last->used);
+    if (error == 0)
+        error = files->sync(files->user, handle);
+    if (handle >= 0)
+        (void)files->close(files->user, handle);
+    if (error == 0)
+        last->file_bytes = last->used;
+    return error;
+}
+
+/* On a full disk a smaller one has to do, so that at least acks can be taken. */
+static int make_first_or_less(struct recovery *r, struct segment *s)
+{
+    struct wal *wal = r->wal;
+    int error = make_first(wal, s);
+    if (!is_full(error))
+        return error;
+    wal->full = true;
+    wal->retry_ms = wal->now_ms + WAL_RETRY_MS;
+    error = give_up_rest(r);
+    if (error == 0)
+        error = make_first(wal, s);
+    while (is_full(error) && s->file_bytes >= 4 * SEGMENT_START) {
+        s->file_bytes /= 2;
+        error = make_first(wal, s);
+    }
+    return error;
+}
+
 static bool begin_run(struct recovery *r)
 {
     struct wal *wal = r->wal;
@@ -394,14 +449,18 @@ static bool begin_run(struct recovery *r)
     wal->first_of_run = r->expected;
     wal->oldest = wal->oldest_safe = wal->segment_count > 0 ? wal->segments[0]->number : s->number;
     wal->synced = wal->before = r->end;
-    const int error = make_first(wal, s);
+    const int error = make_first_or_less(r, s);
     if (error != 0) {
         refuse(r, "%s: %s", s->name, strerror(-error));
         segments_free(s);
         return false;
     }
+    for (uint32_t i = 0; i < wal->segment_count; i++)
+        wal->old_bytes += wal->segments[i]->used;
     segments_add(wal, s);
     wal->tail = wal->segment_count - 1;
+    /* There was no time to write this one ahead. */
+    wal->rotate_soon = wal->options.level == WAL_FSYNC;
     return true;
 }
 
@@ -413,7 +472,7 @@ static bool recover_all(struct recovery *r)
         return false;
     const int error = scan_start(&r->scan, &r->start);
     if (error != 0)
-        return refuse(r, "the log cannot be read: %s", strerror(-error));
+        return refuse_reading(r, "the log cannot be read", error);
     if (!adopt_segments(r))
         return false;
     wal->log = r->scan.log != 0 ? r->scan.log : b->random;

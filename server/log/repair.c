@@ -7,7 +7,9 @@
  *
  * Copying reads files while a server may be writing to them. A segment only ever grows, until it is used again under another
  * number; the copy is good if no segment that was copied has changed its number meanwhile, and then is the log as it was
- * when its last segment was read. Else the copy begins anew.
+ * when its last segment was read. Else the copy begins anew. Where a file grows while it is read the copy could get what was
+ * written later and not what was written before it: so of the segment at the end only those batches are copied that were
+ * whole when it was looked at.
  */
 #include "server/broker/restore.h"
 #include "server/log/fold.h"
@@ -248,8 +250,25 @@ bool wal_repair(const struct files *from, const struct files *to, void (*report_
 
 /* ---- copying ----------------------------------------------------------------------------------------------------- */
 
-/* -EAGAIN: it was used again under another number meanwhile. */
-static int copy_segment(const struct scan *scan, const struct scan_file *f, const struct files *to, uint8_t *buffer)
+/* Where the valid batches of a file end, so far; SEGMENT_START: there is none. Or -errno. */
+static int64_t batches_end(const struct scan *scan, const struct scan_file *f)
+{
+    struct scan_reader reader;
+    struct batch_header header;
+    struct view records;
+    uint64_t end = SEGMENT_START;
+    if (!scan_open(scan, f, &reader))
+        return reader.error == -ENOENT ? -EAGAIN : reader.error;
+    while (scan_batch(&reader, end, &header, &records) == SCAN_GOOD)
+        end += BATCH_HEADER_BYTES + header.bytes;
+    const int error = reader.error;
+    scan_close(&reader);
+    return error != 0 ? error : (int64_t)end;
+}
+
+/* Its bytes up to `end`. -EAGAIN: it was used again under another number meanwhile. */
+static int copy_segment(const struct scan *scan, const struct scan_file *f, uint64_t end, const struct files *to,
+                        uint8_t *buffer)
 {
     const struct files *from = scan->table;
     struct segment_header header;
@@ -260,7 +279,10 @@ static int copy_segment(const struct scan *scan, const struct scan_file *f, cons
         return in == -ENOENT ? -EAGAIN : in;
     const int out = to->create(to->user, f->name);
     int error = out < 0 ? out : 0;
-    while (error == 0 && (have = from->read(from->user, in, buffer, COPY_BYTES, offset)) > 0) {
+    while (error == 0 && offset < end) {
+        const uint64_t bytes = end - offset < COPY_BYTES ? end - offset : COPY_BYTES;
+        if ((have = from->read(from->user, in, buffer, (size_t)bytes, offset)) <= 0)
+            break;
         error = to->write(to->user, out, buffer, (size_t)have, offset);
         offset += (uint64_t)have;
     }
@@ -285,14 +307,18 @@ static int remove_copied(void *arg, const char *name)
 }
 
 /*
- * The newest first: whatever is appended meanwhile goes to segments that were copied before, or to new ones that are not
- * copied at all, so that the copy ends where the first of them had got to. Older ones do not change.
+ * The newest first, and of it what is there: whatever is appended meanwhile is not copied. Those before the first that has batches
+ * do not grow any more.
  */
 static int copy_all(const struct scan *scan, const struct files *to, uint8_t *buffer)
 {
+    bool grows = true;
     int error = 0;
-    for (uint32_t i = scan->count; i-- > 0 && error == 0;)
-        error = copy_segment(scan, &scan->files[i], to, buffer);
+    for (uint32_t i = scan->count; i-- > 0 && error == 0;) {
+        const int64_t end = grows ? batches_end(scan, &scan->files[i]) : INT64_MAX;
+        error = end < 0 ? (int)end : copy_segment(scan, &scan->files[i], (uint64_t)end, to, buffer);
+        grows = grows && end <= SEGMENT_START;
+    }
     return error != 0 ? error : to->sync_directory(to->user);
 }
 

@@ -70,6 +70,7 @@ static int add_file(struct scan *scan, const char *name, const struct segment_he
     *f = (struct scan_file){.number = h->number,
                             .run = h->run,
                             .first_of_run = h->first_of_run,
+                            .oldest = h->oldest,
                             .before_segment = h->before_segment,
                             .before_offset = h->before_offset,
                             .file_bytes = bytes,
@@ -78,14 +79,12 @@ static int add_file(struct scan *scan, const char *name, const struct segment_he
     return 0;
 }
 
-/* The first bytes of a file decide what it is. */
+/* The first bytes of a file decide what it is, if there are any. */
 static int judge(struct listing *listing, const char *name, const uint8_t *data, size_t have, uint64_t bytes)
 {
     struct scan *scan = listing->scan;
     struct segment_header header;
     enum segment_result result = SEGMENT_BAD;
-    if (is_zero(data, have))
-        return add_blank(scan, name);
     if (have >= SEGMENT_HEADER_BYTES)
         result = segment_header_read(data, &header);
     if (result == SEGMENT_NEWER) {
@@ -111,12 +110,30 @@ static int judge(struct listing *listing, const char *name, const uint8_t *data,
     return add_file(scan, name, &header, bytes);
 }
 
-/* The header, and the beginning of what follows it. */
+/* The beginning. *blank: there are only zeros, to the end: nothing has ever been appended to it. */
+static int64_t read_first(const struct files *table, int handle, uint8_t data[SEGMENT_START], bool *blank)
+{
+    uint8_t more[SEGMENT_START];
+    uint64_t offset = SEGMENT_START;
+    const int64_t first = table->read(table->user, handle, data, SEGMENT_START, 0);
+    int64_t have = first;
+    *blank = first >= 0 && is_zero(data, (size_t)first);
+    while (*blank && have == SEGMENT_START) {
+        have = table->read(table->user, handle, more, sizeof more, offset);
+        if (have < 0)
+            return have;
+        *blank = is_zero(more, (size_t)have);
+        offset += sizeof more;
+    }
+    return first;
+}
+
 static int look_at(void *arg, const char *name)
 {
     struct listing *listing = arg;
     const struct files *table = listing->scan->table;
-    uint8_t data[SEGMENT_START + BATCH_HEADER_BYTES];
+    uint8_t data[SEGMENT_START];
+    bool blank;
     if (!is_segment_name(name))
         return 0;
     const int handle = table->open(table->user, name, 0);
@@ -126,14 +143,14 @@ static int look_at(void *arg, const char *name)
         refuse(listing->error, "%s: %s", name, strerror(-handle));
         return -EPROTO;
     }
-    const int64_t have = table->read(table->user, handle, data, sizeof data, 0);
+    const int64_t have = read_first(table, handle, data, &blank);
     const int64_t bytes = table->size(table->user, handle);
     (void)table->close(table->user, handle);
     if (have < 0 || bytes < 0) {
         refuse(listing->error, "%s: %s", name, strerror((int)-(have < 0 ? have : bytes)));
         return -EPROTO;
     }
-    return judge(listing, name, data, (size_t)have, (uint64_t)bytes);
+    return blank ? add_blank(listing->scan, name) : judge(listing, name, data, (size_t)have, (uint64_t)bytes);
 }
 
 static int by_number(const void *x, const void *y)
@@ -355,6 +372,8 @@ int scan_start(const struct scan *scan, uint32_t *start)
 
 static void note(struct scan_rest *rest, const struct batch_header *h)
 {
+    if (h->oldest > rest->oldest)
+        rest->oldest = h->oldest;
     if (h->synced_segment > rest->synced_segment ||
         (h->synced_segment == rest->synced_segment && h->synced_offset > rest->synced_offset)) {
         rest->synced_segment = h->synced_segment;
@@ -394,6 +413,8 @@ int scan_behind(const struct scan *scan, uint32_t index, uint64_t offset, uint64
     for (uint32_t i = index; i < scan->count && error == 0; i++) {
         const struct scan_file *f = &scan->files[i];
         rest->later_run = rest->later_run || (f->run > scan->files[index].run && f->first_of_run > expected);
+        if (f->run == scan->files[index].run && f->oldest > scan->files[index].oldest)
+            rest->oldest_safe = f->oldest;
         error = look_behind(scan, f, i == index ? offset : SEGMENT_START, expected, rest);
     }
     return error;

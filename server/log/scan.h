@@ -19,6 +19,7 @@ struct scan_name {
 struct scan_file {
     char name[FILES_NAME_BYTES];
     uint64_t number, run, first_of_run;
+    uint64_t oldest;         /* what was safely known to be void when the file was begun: what is below */
     uint64_t before_segment; /* the end of the log when that run began */
     uint32_t before_offset;
     uint64_t void_from; /* batches with this number or a higher one were cut off by a later run */
@@ -92,7 +93,9 @@ struct scan_rest {
     uint64_t batches, bytes; /* valid ones with that number or a higher one, that are not void anyhow */
     uint64_t synced_segment; /* the furthest place that any of them knows to have been synced */
     uint32_t synced_offset;
-    bool later_run; /* a later run had read beyond that place */
+    uint64_t oldest;      /* the highest that any of them says */
+    uint64_t oldest_safe; /* a batch with that one had been synced, as the headers of files of the same run say; or 0 */
+    bool later_run;       /* a later run had read beyond that place */
 };
 
 /* 0, or -errno. */

@@ -41,6 +41,9 @@ void wal_fail(struct wal *wal, const char *operation, int error)
         snprintf(wal->why, sizeof wal->why, "%s", operation);
 }
 
+/* Kept for acks on a full disk, beside a 64th of a segment. */
+#define LAST_BYTES 4096
+
 /* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 bool segments_reserve(struct wal *wal)
@@ -135,6 +138,8 @@ bool segments_rotate(struct wal *wal)
     assert(!wal->open);
     if (!is_prepared(wal))
         return false;
+    wal->old_bytes += wal_tail(wal)->used;
+    wal_tail(wal)->dirty = true; /* even if all of it is synced: the next sync closes it */
     wal->tail++;
     return true;
 }
@@ -145,6 +150,7 @@ void segments_void_oldest(struct wal *wal)
     assert(wal->tail > 0 && oldest->items == 0 && oldest->definitions == 0 && oldest->live_bytes == 0);
     memmove(wal->segments, wal->segments + 1, --wal->segment_count * sizeof *wal->segments);
     wal->tail--;
+    wal->old_bytes -= oldest->used;
     wal->by_mark[segment_mark(oldest->number)] = NULL;
     wal->oldest = wal->segments[0]->number;
     assert(wal->voided_count < wal->segment_cap);
@@ -160,8 +166,10 @@ static void run_sync(struct job *job)
     const struct files *files = &sync->wal->files;
     for (uint32_t i = 0; i < sync->count && job->result == 0; i++) {
         job->result = files->sync(files->user, sync->handles[i]);
-        if (job->result == 0 && sync->close[i])
-            job->result = files->close(files->user, sync->handles[i]);
+        if (job->result != 0 || !sync->close[i])
+            continue;
+        job->result = files->close(files->user, sync->handles[i]);
+        sync->handles[i] = -1;
     }
 }
 
@@ -169,11 +177,16 @@ static void begin_sync(struct wal *wal)
 {
     struct sync_job *sync = &wal->sync;
     const struct segment *last = NULL;
+    uint64_t later_bytes = 0;
     *sync = (struct sync_job){.job.run_cb = run_sync, .wal = wal};
-    for (uint32_t i = 0; i <= wal->tail && sync->count < WAL_SYNC_SEGMENTS; i++) {
+    for (uint32_t i = 0; i <= wal->tail; i++) {
         struct segment *s = wal->segments[i];
         if (!s->dirty)
             continue;
+        if (sync->count == WAL_SYNC_SEGMENTS) {
+            later_bytes += s->used - SEGMENT_START;
+            continue;
+        }
         s->dirty = false;
         s->busy = true;
         sync->segments[sync->count] = s;
@@ -187,7 +200,7 @@ static void begin_sync(struct wal *wal)
     sync->place = last->end_place;
     sync->batch = last->end_batch;
     sync->end = (struct position){last->number, (uint32_t)last->used};
-    sync->bytes = wal->unsynced_bytes;
+    sync->bytes = wal->unsynced_bytes - later_bytes;
     wal->syncing = true;
     worker_submit(wal->worker, &sync->job);
 }
@@ -207,7 +220,7 @@ static void sync_done(struct wal *wal)
     wal->syncing = false;
     for (uint32_t i = 0; i < sync->count; i++) {
         sync->segments[i]->busy = false;
-        if (sync->close[i])
+        if (sync->handles[i] < 0)
             sync->segments[i]->handle = -1;
     }
     if (sync->job.result != 0) {
@@ -233,6 +246,8 @@ static int64_t sync_at_ms(const struct wal *wal)
         return WAL_NEVER;
     if (wal->options.level == WAL_FSYNC || wal->want_batch > wal->synced_batch)
         return wal->now_ms;
+    if (wal_tail(wal)->number - wal->synced.segment > WAL_SYNC_SEGMENTS)
+        return wal->now_ms; /* or a log that nothing asks to sync would keep all its files open */
     return wal->options.level == WAL_INTERVAL ? wal->sync_due_ms : WAL_NEVER;
 }
 
@@ -303,6 +318,24 @@ static int make_again(struct room_job *room)
     return result;
 }
 
+/* The next step of writing it ahead: a block that has been written before is synced with less ado. */
+static int fill(struct room_job *room)
+{
+    static const uint8_t zeros[WAL_FILL_BYTES];
+    const struct files *files = &room->wal->files;
+    struct segment *s = room->segment;
+    const uint64_t left = s->file_bytes - s->filled;
+    const size_t bytes = left < WAL_FILL_BYTES ? (size_t)left : WAL_FILL_BYTES;
+    room->failed = "write";
+    int result = files->write(files->user, s->handle, zeros, bytes, s->filled);
+    if (result == 0) {
+        room->failed = "sync";
+        result = files->sync(files->user, s->handle);
+    }
+    s->filled += bytes;
+    return result;
+}
+
 static int remove_one(struct room_job *room)
 {
     const struct files *files = &room->wal->files;
@@ -329,6 +362,9 @@ static void run_room(struct job *job)
     case ROOM_AGAIN:
         job->result = make_again(room);
         break;
+    case ROOM_FILL:
+        job->result = fill(room);
+        return;
     case ROOM_REMOVE:
         job->result = remove_one(room);
         break;
@@ -346,11 +382,15 @@ static void begin_room(struct wal *wal, enum room_kind kind, struct segment *seg
     room->wal = wal;
     room->kind = kind;
     room->segment = segment;
-    if (kind != ROOM_REMOVE) {
+    if (kind == ROOM_NEW || kind == ROOM_AGAIN) {
         const uint64_t number = wal_next_number(wal);
         segment_name(number, room->new_name);
         segment_fill_header(wal, number, room->header);
         segment->number = number;
+        if (segment->filled < SEGMENT_START)
+            segment->filled = SEGMENT_START;
+        if (segment->filled > wal->options.segment_bytes)
+            segment->filled = wal->options.segment_bytes;
     }
     if (kind == ROOM_NEW)
         memcpy(segment->name, room->new_name, sizeof segment->name);
@@ -361,6 +401,13 @@ static void begin_room(struct wal *wal, enum room_kind kind, struct segment *seg
 static bool is_full(int result)
 {
     return result == -ENOSPC || result == -EDQUOT;
+}
+
+/* Where every batch is synced it is worth the while to write all blocks ahead, unless the segment is needed at once. */
+static bool wants_fill(const struct wal *wal, const struct segment *s)
+{
+    return wal->options.level == WAL_FSYNC && s->filled < s->file_bytes &&
+           segments_room(wal) >= wal->options.segment_bytes / 8;
 }
 
 static void room_done(struct wal *wal)
@@ -376,7 +423,7 @@ static void room_done(struct wal *wal)
         segments_free(s);
         return;
     }
-    if (result != 0) {
+    if (result != 0 && !(room->kind == ROOM_FILL && is_full(result))) {
         wal_fail(wal, room->failed, result);
         if (s->handle >= 0 && room->kind != ROOM_REMOVE)
             (void)wal->files.close(wal->files.user, s->handle);
@@ -390,6 +437,10 @@ static void room_done(struct wal *wal)
     }
     memcpy(s->name, room->new_name, sizeof s->name);
     s->file_bytes = wal->options.segment_bytes;
+    if (result == 0 && wants_fill(wal, s)) {
+        begin_room(wal, ROOM_FILL, s);
+        return;
+    }
     s->used = SEGMENT_START;
     s->end_place = s->end_batch = 0;
     s->dirty = false;
@@ -403,6 +454,8 @@ static struct segment *take_void(struct wal *wal)
         return NULL;
     struct segment *s = wal->voided[0].segment;
     wal->oldest_safe = s->number + 1;
+    if (s->filled < s->used)
+        s->filled = s->used;
     memmove(wal->voided, wal->voided + 1, --wal->voided_count * sizeof *wal->voided);
     return s;
 }
@@ -426,18 +479,22 @@ uint64_t segments_room_ahead(const struct wal *wal)
 static bool wants_new(const struct wal *wal)
 {
     const uint64_t segment = wal->options.segment_bytes, room = segments_room(wal);
+    /* Writing it ahead takes its time. */
+    const uint64_t ahead = wal->options.level == WAL_FSYNC ? segment / 2 : segment / 4;
     if (is_prepared(wal) || wal->voided_count > 0 || wal->segment_count >= WAL_SEGMENTS_MAX)
         return false;
     if (wal->full)
         return wal->now_ms >= wal->retry_ms;
+    if (!wal->rotate_soon && room >= ahead + rewrite_bytes(wal))
+        return false;
     const bool within = segments_disk_bytes(wal) + segment <= 2 * (wal->live_bytes + segment);
-    if (room < segment / 4 + rewrite_bytes(wal) && within)
+    if (within)
         return true;
     /* Compaction is about to give one back: to make another would take more of the disk than promised. */
     const bool compacting = wal->compact.step != COMPACT_IDLE || compact_is_due(wal);
     if (!within && compacting && room > 2 * segments_margin(wal))
         return false;
-    return wal->rotate_soon || room < segment / 4;
+    return wal->rotate_soon || room < ahead;
 }
 
 static void room_work(struct wal *wal)
@@ -464,6 +521,8 @@ static void judge_room(struct wal *wal)
     const bool low = wal->full && segments_room_ahead(wal) < reserve;
     wal->state = low ? WAL_FULL : WAL_GOOD;
     wal->broker->refusing = low ? ERR_DISK_FULL : ERR_NONE;
+    /* The last of it is for acks: what is delivered and comes back could go on for ever. */
+    broker_withhold(wal->broker, low && segments_room_ahead(wal) < wal->options.segment_bytes / 64 + LAST_BYTES);
 }
 
 void segments_make_room(struct wal *wal)
@@ -480,6 +539,7 @@ void segments_make_room(struct wal *wal)
     }
     const uint64_t us = (uint64_t)(wal_clock_ns() - begun_ns) / 1000;
     wal->info.stalls += waited;
+    wal->pauses += waited;
     if (waited && us > wal->info.longest_stall_us)
         wal->info.longest_stall_us = us;
 }

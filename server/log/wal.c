@@ -78,6 +78,8 @@ struct wal *wal_begin(const struct wal_options *options, const struct files *fil
     }
     wal->info.recovery_ms = (uint64_t)(wal_clock_ns() - begun_ns) / 1000000;
     append_watch(wal);
+    if (wal->full)
+        segments_work(wal);
     return wal;
 }
 
@@ -90,8 +92,10 @@ void wal_write(struct wal *wal, int64_t now_ms)
     segments_work(wal);
     if (wal->state == WAL_FAILED || !compact_is_due(wal))
         return;
+    const uint64_t before = wal->info.written_bytes;
     compact_slice(wal);
     append_finish(wal);
+    wal->compact.written_bytes += wal->info.written_bytes - before;
     segments_work(wal);
 }
 
@@ -101,6 +105,11 @@ void wal_collect(struct wal *wal, int64_t now_ms)
     segments_collect(wal);
     /* A sync has ended: those who have come meanwhile share the next, which begins at once. */
     segments_work(wal);
+}
+
+static bool close_segment(struct wal *wal, const struct segment *s)
+{
+    return s->handle < 0 || wal->files.close(wal->files.user, s->handle) == 0;
 }
 
 bool wal_close(struct wal *wal)
@@ -122,8 +131,9 @@ bool wal_close(struct wal *wal)
     while (worker_wait(wal->worker) || wal_step(wal))
         segments_collect(wal);
     for (uint32_t i = 0; i < wal->segment_count; i++)
-        if (wal->segments[i]->handle >= 0)
-            safe = wal->files.close(wal->files.user, wal->segments[i]->handle) == 0 && safe;
+        safe = close_segment(wal, wal->segments[i]) && safe;
+    for (uint32_t i = 0; i < wal->voided_count; i++)
+        safe = close_segment(wal, wal->voided[i].segment) && safe;
     wal_abandon(wal);
     return safe;
 }
@@ -160,6 +170,11 @@ uint64_t wal_safe(const struct wal *wal)
 enum wal_state wal_state(const struct wal *wal)
 {
     return wal->state;
+}
+
+uint64_t wal_pauses(const struct wal *wal)
+{
+    return wal->pauses;
 }
 
 uint64_t wal_memory(const struct wal *wal)

@@ -106,6 +106,9 @@ uint64_t wal_safe(const struct wal *wal);
 /* The end of an event that the caller knows of (after each request): if much has been recorded, it is written now. */
 void wal_event(struct wal *wal);
 
+/* How often the loop has been held up for a part of a millisecond or more, by a write or a wait: the clock should be read anew. */
+uint64_t wal_pauses(const struct wal *wal);
+
 /* The end of a turn: writes, begins a sync if one is due, compacts a slice. */
 void wal_write(struct wal *wal, int64_t now_ms);
 

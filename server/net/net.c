@@ -20,6 +20,11 @@ static void read_clock(struct net *net)
     net->now_ms = (net->now_ns + NS_PER_MS - 1) / NS_PER_MS;
 }
 
+void net_clock_again(struct net *net)
+{
+    read_clock(net);
+}
+
 static void turn_begin_cb(struct ev_loop *loop, ev_check *watcher, int events)
 {
     struct net *net = watcher->data;

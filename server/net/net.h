@@ -149,6 +149,9 @@ void net_drop(struct net *net);
 
 void net_set_limits(struct net *net, const struct net_limits *limits);
 const struct net_counters *net_counters(const struct net *net);
+/* Reads the clock once more in this turn: something has held up the loop, and what is read from sockets now came later. */
+void net_clock_again(struct net *net);
+
 int64_t net_now_ms(const struct net *net);       /* the time of this turn */
 uint64_t net_memory(const struct net *net);      /* of connections, sessions and buffers */
 uint64_t net_connections(const struct net *net); /* open ones, those that are ending included */

@@ -154,9 +154,10 @@ class Ledger:
             message.state = REST
 
     def _stored(self, message, number):
+        """Confirmed under an id. It may have been delivered before that, died, and been moved back under another one."""
         if message.first_id not in (None, number):
             self.fault("duplicate", f"{message.home.name} {message.first_id} stored again as {number}")
-        elif message.queue is message.home:
+        elif message.first_id is None and message.queue is message.home:
             self._place(message, message.queue, number)
         self._confirm(message)
 

@@ -10,11 +10,13 @@ some text within a line, and as a line for some lines.
 import ast
 import os
 import re
+import socket
 import subprocess
 import textwrap
 
 import pytest
 from process import ROOT
+from wire import until
 
 BUILD = os.environ.get("RINGMQ_BUILD", str(ROOT / "build"))
 
@@ -113,13 +115,23 @@ def prints(expected, got):
     return re.fullmatch("".join(lines), got) is not None
 
 
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def run_console(block, port, folder):
-    """Runs each command of a block in a folder, in which `build` is the programs' own, against the server on a port."""
+    """Runs each command of a block in a folder, in which `build` is the programs' own, against the server on a port.
+
+    A server that a command leaves in the background is waited for.
+    """
     env = dict(os.environ, PATH=BUILD + ":" + os.environ["PATH"], RINGMQ_URL=f"ringmq://127.0.0.1:{port}")
     if not os.path.lexists(folder / "build"):
         os.symlink(BUILD, folder / "build")
     for command, expected in steps(block):
         run = subprocess.run(["bash", "-c", command], cwd=folder, env=env, text=True, timeout=60,
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if re.match(r"ringmq-server .*& ", command):
+            until(lambda: listens(port), f"a server after $ {command}")
         assert prints(expected, run.stdout), (
             f"$ {command}\nexpected:\n{textwrap.indent(expected, '  ')}\ngot:\n{textwrap.indent(run.stdout, '  ')}")

@@ -22,6 +22,20 @@ def given(value):
     return [given(item) for item in value] if isinstance(value, list) else value
 
 
+def seen(server, expected):
+    """What the server shows, without attributes that are younger than the log."""
+    found = view(server, given(expected["duplicates"]))
+    for name, queue in found["queues"].items():
+        known = expected["view"]["queues"][name]["attributes"]
+        queue["attributes"] = {key: value for key, value in queue["attributes"].items() if key in known}
+    return found
+
+
+def test_there_are_golden_logs():
+    """Else the test below would hold for nothing."""
+    assert LOGS
+
+
 @pytest.mark.parametrize("golden", LOGS, ids=[path.name for path in LOGS])
 def test_a_log_of_an_earlier_version_loads(golden, folder, start_server):
     """Definitions, messages and what is remembered of duplicates are what they were; twice, since a start writes to a log."""
@@ -29,5 +43,5 @@ def test_a_log_of_an_earlier_version_loads(golden, folder, start_server):
     shutil.copytree(golden / "log", folder / "log")
     for _ in range(2):
         server = start_server("--dir", str(folder / "log"), "--log_segment_bytes", "64kb")
-        assert view(server, given(expected["duplicates"])) == expected["view"]
+        assert seen(server, expected) == expected["view"]
         server.stop()

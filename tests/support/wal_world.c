@@ -26,23 +26,24 @@ static void note(struct wal_world *w)
             w->history = realloc(w->history, w->history_cap * sizeof *w->history);
             assert(w->history);
         }
-        w->history[w->history_count++] = (struct wal_world_state){batch, digest, w->now_ms};
+        w->history[w->history_count++] = (struct wal_world_state){batch, digest, w->wal->written_place, w->now_ms};
     }
 }
 
 static void on_event(void *user)
 {
-    struct wal_world *w = user;
-    w->wal->watcher.event_cb(w->wal);
-    note(w);
+    struct wal *wal = user;
+    wal->watcher.event_cb(wal);
+    note(wal->options.user);
 }
 
+/* What comes behind the history is empty: the last words of a log that was closed well. */
 bool world_is_as_it_was(struct wal_world *w)
 {
     const uint64_t batch = world_batch(w);
     const struct wal_world_state *s = NULL;
     for (uint32_t i = w->history_count; i-- > 0 && !s;)
-        if (w->history[i].batch == batch)
+        if (w->history[i].batch <= batch)
             s = &w->history[i];
     struct broker empty;
     const struct broker_limits limits = {.max_memory_bytes = UINT64_MAX, .max_batch = 1};
@@ -55,6 +56,21 @@ bool world_is_as_it_was(struct wal_world *w)
 uint64_t world_batch(const struct wal_world *w)
 {
     return w->wal->batch;
+}
+
+/* Batches without records have the place of the one before: who waits for a record does not wait for them. */
+uint64_t world_confirmed(const struct wal_world *w)
+{
+    const uint64_t safe = wal_safe(w->wal);
+    uint64_t batch = 0, place = 0;
+    for (uint32_t i = 0; i < w->history_count; i++) {
+        const struct wal_world_state *s = &w->history[i];
+        if (s->batch < w->wal->first_of_run || s->place > safe || s->place == place)
+            continue;
+        batch = s->batch;
+        place = s->place;
+    }
+    return batch;
 }
 
 /* ---- opening and closing ----------------------------------------------------------------------------------------- */
@@ -82,6 +98,7 @@ bool world_open(struct wal_world *w)
     w->b.random = random_next(&w->random) | 1;
     w->b.hash_seed = random_next(&w->random);
     w->receipt_count = 0;
+    w->options.user = w;
     w->wal = wal_open(&w->options, disk_files(w->disk), &w->b, w->now_ms, &w->error);
     if (!w->wal) {
         broker_close(&w->b);
@@ -91,6 +108,7 @@ bool world_open(struct wal_world *w)
     while (w->history_count > 0 && w->history[w->history_count - 1].batch > w->wal->batch)
         w->history_count--;
     w->watcher = w->wal->watcher;
+    w->watcher.event_cb = on_event;
     broker_peer_open(&w->peer, w, 1 << 30);
     return true;
 }
@@ -380,13 +398,16 @@ void world_step(struct wal_world *w)
         commit(w);
     else
         administer(w);
-    on_event(w);
+    on_event(w->wal);
 }
 
 void world_turn(struct wal_world *w)
 {
     (void)broker_turn(&w->b, w->now_ms);
     broker_effects_done(&w->b);
+    w->wal->now_ms = w->now_ms;
+    append_finish(w->wal);
+    note(w); /* before compaction adds batches of its own: places are exact */
     wal_write(w->wal, w->now_ms);
     note(w);
 }

@@ -16,6 +16,7 @@
 /* What the broker was when a batch was written. */
 struct wal_world_state {
     uint64_t batch, digest;
+    uint64_t place; /* of the log that wrote it; what is safe up to there includes the batch */
     int64_t at_ms;
 };
 
@@ -64,5 +65,8 @@ bool world_is_as_it_was(struct wal_world *w);
 
 /* The number of that batch. */
 uint64_t world_batch(const struct wal_world *w);
+
+/* The last batch whose records wal_safe() says are safe, of those that this log has written; 0: none. */
+uint64_t world_confirmed(const struct wal_world *w);
 
 #endif

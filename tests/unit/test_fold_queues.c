@@ -71,6 +71,28 @@ static void test_changes_of_what_is_not_there_are_passed_over(void **state)
     }
 }
 
+#define ALL_IDS 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f /* from 1 on, 2^53 - 1 */
+
+static void test_a_range_of_all_ids_there_are_takes_no_time(void **state)
+{
+    static const uint8_t delivered[] = {RECORD_DELIVERED, 12, 0, 0, 0, 3, 0xe8, 0x07, ALL_IDS};
+    static const uint8_t gone[] = {RECORD_GONE, 10, 0, 0, 0, 3, ALL_IDS};
+    static const uint64_t ids[] = {1, 2, 70, UINT64_C(1) << 40};
+    size_t at;
+    (void)state;
+    folds_put_queue(&f);
+    for (size_t i = 0; i < 4; i++)
+        folds_put(&f, ids[i], i == 1 ? MESSAGE_PARKED : MESSAGE_READY, 2000);
+    folds_all(&f);
+    const struct queue *q = folds_find(&f, 3);
+    assert_int_equal(fold_batch(&f.fold, (struct view){delivered, sizeof delivered}, &at), FOLD_DONE);
+    assert_int_equal(queue_count(q, MESSAGE_INFLIGHT), 3);
+    assert_int_equal(f.fold.unknown, (UINT64_C(1) << 53) - 1 - 3);
+    assert_int_equal(fold_batch(&f.fold, (struct view){gone, sizeof gone}, &at), FOLD_DONE);
+    folds_check(&f);
+    assert_int_equal(queue_total(q), 0);
+}
+
 static void test_a_queue_may_be_defined_behind_its_messages(void **state)
 {
     (void)state;
@@ -215,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_what_goes_takes_everything_with_it),
         TEST(test_changes_of_what_is_not_there_are_passed_over),
+        TEST(test_a_range_of_all_ids_there_are_takes_no_time),
         TEST(test_a_queue_may_be_defined_behind_its_messages),
         TEST(test_what_is_never_defined_goes_at_the_end),
         TEST(test_a_newer_queue_of_the_same_name_ends_the_older_one),
