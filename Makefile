@@ -54,7 +54,7 @@ fuzzers   := $(patsubst %.c,$(OUT)/%,$(fuzz_src))
 # with pkg-config finding everything.
 goals    := $(or $(MAKECMDGOALS),all)
 builds   := $(filter-out check fuzz mutants fmt fmt-check layers uninstall deps clean help,$(goals))
-packages := $(if $(builds),build) $(if $(filter test test-programs model fuzz-programs mutants crash growth bench-log,$(goals)),test)
+packages := $(if $(builds),build) $(if $(filter test test-programs model fuzz-programs mutants crash damage growth bench-log,$(goals)),test)
 ifneq ($(DEPS),no)
 include $(patsubst %,$(OUT)/packages-%.mk,$(packages))
 endif
@@ -88,7 +88,7 @@ say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 ld   = $(Q)mkdir -p $(@D) && $(CC) $(link) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 .PHONY: all run test model check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean
-.PHONY: help FORCE crash growth bench-log
+.PHONY: help FORCE crash damage growth bench-log
 .PHONY: test-programs fuzz-programs
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -188,6 +188,10 @@ python = RINGMQ_BUILD='$(abspath $(OUT))' RINGMQ_SERVER='$(abspath $(OUT))/ringm
 
 crash: all ## KILLS= (200) kill -9 of a server under load from SEED= on, against a ledger of what it confirmed
 	@$(python) tests/crash/crash.py --kills $(KILLS) --seed $(SEED)
+
+DAMAGE ?= 20
+damage: $(OUT)/tests/unit/test_wal_damage ## logs cut, flipped and overwritten at every place, DAMAGE= (20) different loads
+	@WAL_DAMAGE_SEEDS=$(DAMAGE) $<
 
 growth: all ## the log's size under jobs that come back and jobs that stay, beside beanstalkd's (ARGS= options)
 	@$(python) tests/growth/growth.py $(ARGS)

@@ -7,7 +7,8 @@
  * up; what carries another mark is gone, or has been written anew since. If no message in it counts any more the file is
  * not read at all. Then definitions follow, by a walk over the broker's lists.
  *
- * When: old segments hold more dead bytes than half of what is live; or the oldest holds nothing any more. How fast: a slice of
+ * When: old segments hold more dead bytes than half of what is live, or nearly as many bytes as they may; or the oldest holds
+ * nothing any more. How fast: a slice of
  * WAL_SLICE_NS at the end of every turn, busy or not, so that a pass ends long before the files have grown to twice the live
  * bytes and two segments, and no turn is long.
  */
@@ -20,6 +21,8 @@
 
 /* Messages looked at between two looks at the clock. */
 #define LOOK_AT_CLOCK 32
+/* How long purged messages may take to be freed. */
+#define PATIENCE_MS 60000
 /* For the batch's header and the like. */
 #define NEED_BYTES 512
 /* No record's fields, without the body, are longer. */
@@ -48,14 +51,6 @@ static uint64_t dead_bytes(const struct wal *wal)
     return wal->old_bytes > live ? wal->old_bytes - live : 0;
 }
 
-/* Half of what is live, and less as long as the live bytes are few: while a segment is compacted others come. */
-static uint64_t dead_allowed(const struct wal *wal)
-{
-    const uint64_t live = wal->live_bytes, lag = 2 * wal->options.segment_bytes;
-    const uint64_t early = live > lag ? live - lag : 0;
-    return early < live / 2 ? early : live / 2;
-}
-
 /* What has been appended by others than compaction. */
 static uint64_t appended_bytes(const struct wal *wal)
 {
@@ -71,11 +66,22 @@ static bool is_worth_it(const struct wal *wal)
         return false;
     if (oldest->number < wal->compact.until || oldest->live_bytes == 0)
         return true;
-    if (dead_bytes(wal) <= (wal->full ? segment / 4 : dead_allowed(wal)))
+    /* On a full disk what is dead in the tail counts as well: it is out of the way when all before it has been written anew. */
+    const uint64_t live = wal->live_bytes, dead = dead_bytes(wal);
+    const bool full = wal->full && wal->old_bytes + wal_tail(wal)->used > live + segment / 4;
+    const bool many = dead > live / 2 || wal->old_bytes + 2 * segment > 2 * live;
+    if (!full && (dead <= segment / 8 || !many))
         return false;
     /* If a pass over all of it has just been made, what there is cannot be made smaller. */
     return wal->compact.pass_end == 0 || oldest->number < wal->compact.pass_end ||
-           appended_bytes(wal) - wal->compact.pass_bytes > segment / 4;
+           appended_bytes(wal) - wal->compact.pass_bytes > segment / (full ? 16 : 4);
+}
+
+uint64_t compact_bytes(const struct wal *wal)
+{
+    const struct segment *oldest = wal->segments[0];
+    const uint64_t live = wal->tail > 0 ? oldest->live_bytes + oldest->live_bytes / 4 : 0;
+    return (live < oldest->used ? live : oldest->used) + NEED_BYTES;
 }
 
 bool compact_is_due(const struct wal *wal)
@@ -86,9 +92,8 @@ bool compact_is_due(const struct wal *wal)
     if (wal->compact.step == COMPACT_IDLE && wal->segments[0]->busy)
         return false;
     /* What is written anew needs room; on a full disk all of it, before it is begun. */
-    const uint64_t live = wal->segments[0]->live_bytes, margin = segments_margin(wal);
-    const uint64_t need = wal->full || live < margin ? live + live / 4 : margin;
-    if (segments_room_ahead(wal) < need + NEED_BYTES)
+    const uint64_t need = compact_bytes(wal), margin = segments_margin(wal);
+    if (segments_room_ahead(wal) < (wal->full || need < margin ? need : margin))
         return false;
     return wal->compact.step != COMPACT_IDLE || is_worth_it(wal);
 }
@@ -128,6 +133,7 @@ static void write_anew(struct wal *wal, struct queue *q, struct message *m, enum
         c->last_extras[1] = message_dedup_id(m);
         c->last_extras[2] = message_headers(m);
     }
+    wal_event(wal); /* forgets the last body if it ends the batch */
 }
 
 static void look_at_message(struct wal *wal, struct queue *q, uint64_t id)
@@ -357,9 +363,13 @@ static void begin(struct wal *wal)
 static void finish(struct wal *wal)
 {
     struct compaction *c = &wal->compact;
-    /* Purged messages that are not freed yet still carry the mark; their turn comes soon. */
-    if (wal->segments[0]->items > 0)
+    /* Purged messages that are not freed yet still carry the mark; their turn comes soon. Or the disk has not told of all that
+       lay there: then it may not go, ever. */
+    if (wal->segments[0]->items > 0) {
+        if (wal->now_ms > c->read_ms + PATIENCE_MS)
+            wal_fail(wal, "an old segment cannot be read back as it was written", 0);
         return;
+    }
     c->step = COMPACT_IDLE;
     segments_void_oldest(wal);
     if (!is_worth_it(wal)) {
@@ -407,8 +417,10 @@ void compact_slice(struct wal *wal)
     c->last_body = NULL;
     if (c->step == COMPACT_IDLE)
         begin(wal);
-    if (c->step == COMPACT_READY && read_through(&slice) && wal->state != WAL_FAILED)
+    if (c->step == COMPACT_READY && read_through(&slice) && wal->state != WAL_FAILED) {
         c->step = COMPACT_DEFINITIONS;
+        c->read_ms = wal->now_ms;
+    }
     if (c->step == COMPACT_DEFINITIONS && walk_definitions(&slice))
         finish(wal);
     const uint64_t us = (uint64_t)(wal_clock_ns() - begun_ns) / 1000;

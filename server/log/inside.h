@@ -121,6 +121,7 @@ struct compaction {
     const void *last_body; /* of the MESSAGE that this batch wrote last, for copies of it */
     struct view last_extras[3];
     uint32_t definition; /* how far the walk over the definitions has got */
+    int64_t read_ms;     /* when the file had been read */
     bool definition_found;
 };
 
@@ -256,6 +257,8 @@ bool recover(struct wal *wal, struct wal_error *error);
 /* Goes on for a slice; what it writes is in the batch at hand. */
 void compact_slice(struct wal *wal);
 bool compact_is_due(const struct wal *wal);
+/* The room that it takes to write the oldest segment anew. */
+uint64_t compact_bytes(const struct wal *wal);
 void compact_read_done(struct wal *wal, int64_t bytes);
 
 /* ---- the clock of counters ---- */

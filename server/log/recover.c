@@ -423,7 +423,11 @@ static int make_first_or_less(struct recovery *r, struct segment *s)
         return error;
     wal->full = true;
     wal->retry_ms = wal->now_ms + WAL_RETRY_MS;
+    const uint64_t before = segments_disk_bytes(wal);
     error = give_up_rest(r);
+    const uint64_t rest = before - segments_disk_bytes(wal);
+    if (error == 0 && rest > 4 * SEGMENT_START && rest < s->file_bytes)
+        s->file_bytes = rest - SEGMENT_START;
     if (error == 0)
         error = make_first(wal, s);
     while (is_full(error) && s->file_bytes >= 4 * SEGMENT_START) {
@@ -456,7 +460,7 @@ static bool begin_run(struct recovery *r)
         return false;
     }
     for (uint32_t i = 0; i < wal->segment_count; i++)
-        wal->old_bytes += wal->segments[i]->used;
+        wal->old_bytes += wal->segments[i]->used - SEGMENT_START;
     segments_add(wal, s);
     wal->tail = wal->segment_count - 1;
     /* There was no time to write this one ahead. */

@@ -250,8 +250,8 @@ bool wal_repair(const struct files *from, const struct files *to, void (*report_
 
 /* ---- copying ----------------------------------------------------------------------------------------------------- */
 
-/* Where the valid batches of a file end, so far; SEGMENT_START: there is none. Or -errno. */
-static int64_t batches_end(const struct scan *scan, const struct scan_file *f)
+/* Where the valid batches of a file end, so far; SEGMENT_START: there is none. Or -errno. *oldest: what the last of them says. */
+static int64_t batches_end(const struct scan *scan, const struct scan_file *f, uint64_t *oldest)
 {
     struct scan_reader reader;
     struct batch_header header;
@@ -259,8 +259,10 @@ static int64_t batches_end(const struct scan *scan, const struct scan_file *f)
     uint64_t end = SEGMENT_START;
     if (!scan_open(scan, f, &reader))
         return reader.error == -ENOENT ? -EAGAIN : reader.error;
-    while (scan_batch(&reader, end, &header, &records) == SCAN_GOOD)
+    while (scan_batch(&reader, end, &header, &records) == SCAN_GOOD) {
         end += BATCH_HEADER_BYTES + header.bytes;
+        *oldest = header.oldest;
+    }
     const int error = reader.error;
     scan_close(&reader);
     return error != 0 ? error : (int64_t)end;
@@ -313,9 +315,12 @@ static int remove_copied(void *arg, const char *name)
 static int copy_all(const struct scan *scan, const struct files *to, uint8_t *buffer)
 {
     bool grows = true;
+    uint64_t oldest = UINT64_MAX;
     int error = 0;
     for (uint32_t i = scan->count; i-- > 0 && error == 0;) {
-        const int64_t end = grows ? batches_end(scan, &scan->files[i]) : INT64_MAX;
+        const int64_t end = grows ? batches_end(scan, &scan->files[i], &oldest) : INT64_MAX;
+        if (oldest < scan->files[0].number)
+            return -EAGAIN; /* what it needs was void already when the names were read, because of newer files */
         error = end < 0 ? (int)end : copy_segment(scan, &scan->files[i], (uint64_t)end, to, buffer);
         grows = grows && end <= SEGMENT_START;
     }

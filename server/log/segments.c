@@ -138,7 +138,7 @@ bool segments_rotate(struct wal *wal)
     assert(!wal->open);
     if (!is_prepared(wal))
         return false;
-    wal->old_bytes += wal_tail(wal)->used;
+    wal->old_bytes += wal_tail(wal)->used - SEGMENT_START;
     wal_tail(wal)->dirty = true; /* even if all of it is synced: the next sync closes it */
     wal->tail++;
     return true;
@@ -150,7 +150,7 @@ void segments_void_oldest(struct wal *wal)
     assert(wal->tail > 0 && oldest->items == 0 && oldest->definitions == 0 && oldest->live_bytes == 0);
     memmove(wal->segments, wal->segments + 1, --wal->segment_count * sizeof *wal->segments);
     wal->tail--;
-    wal->old_bytes -= oldest->used;
+    wal->old_bytes -= oldest->used - SEGMENT_START;
     wal->by_mark[segment_mark(oldest->number)] = NULL;
     wal->oldest = wal->segments[0]->number;
     assert(wal->voided_count < wal->segment_cap);
@@ -460,13 +460,6 @@ static struct segment *take_void(struct wal *wal)
     return s;
 }
 
-/* What the writing anew of the oldest segment may take. */
-static uint64_t rewrite_bytes(const struct wal *wal)
-{
-    const uint64_t live = wal->tail > 0 ? wal->segments[0]->live_bytes : 0;
-    return live < wal->options.segment_bytes ? live : wal->options.segment_bytes;
-}
-
 uint64_t segments_room_ahead(const struct wal *wal)
 {
     return segments_room(wal) + (is_prepared(wal) ? wal->options.segment_bytes : 0);
@@ -485,7 +478,7 @@ static bool wants_new(const struct wal *wal)
         return false;
     if (wal->full)
         return wal->now_ms >= wal->retry_ms;
-    if (!wal->rotate_soon && room >= ahead + rewrite_bytes(wal))
+    if (!wal->rotate_soon && room >= ahead + compact_bytes(wal))
         return false;
     const bool within = segments_disk_bytes(wal) + segment <= 2 * (wal->live_bytes + segment);
     if (within)
@@ -512,17 +505,20 @@ static void room_work(struct wal *wal)
     }
 }
 
-/* While the disk is full: is there less left than acks, and the writing anew of the oldest segment, may need? */
+/*
+ * On a full disk. What is left is first for whatever is done with messages that are there, then for compaction, which alone can
+ * win room back, and the last bit for acks: what is delivered and comes back could go on for ever.
+ */
 static void judge_room(struct wal *wal)
 {
     if (wal->state == WAL_FAILED)
         return;
-    const uint64_t reserve = wal->options.segment_bytes / 8 + rewrite_bytes(wal);
-    const bool low = wal->full && segments_room_ahead(wal) < reserve;
+    const uint64_t segment = wal->options.segment_bytes, last = segment / 64 + LAST_BYTES;
+    const uint64_t room = segments_room_ahead(wal), need = compact_bytes(wal);
+    const bool low = wal->full && room < segment / 8 + need + last;
     wal->state = low ? WAL_FULL : WAL_GOOD;
     wal->broker->refusing = low ? ERR_DISK_FULL : ERR_NONE;
-    /* The last of it is for acks: what is delivered and comes back could go on for ever. */
-    broker_withhold(wal->broker, low && segments_room_ahead(wal) < wal->options.segment_bytes / 64 + LAST_BYTES);
+    broker_withhold(wal->broker, low && (room < last || (room >= need && room < need + last)));
 }
 
 void segments_make_room(struct wal *wal)

@@ -158,7 +158,7 @@ static void tell_line(struct story *story, const struct step *step)
    malloc'ed. */
 static char *tell_broker(struct search *s)
 {
-    struct story *story = story_open();
+    struct story *story = story_open_unlogged();
     int last = s->setup + s->depth;
     for (int i = 0; i < last; i++)
         step_repeat(story, &s->path[i]);

@@ -1,4 +1,5 @@
 /* The run of a story: its lines, its time, and the commands that settle deliveries. */
+#include "tests/sim/logged.h"
 #include "tests/sim/mirror.h"
 #include "tests/sim/story_parts.h"
 
@@ -53,6 +54,8 @@ static void run_turns(struct story *s)
         assert_true(i < 10000);
         more = broker_turn(&s->broker, s->now_ms);
         story_say_effects(s);
+        if (s->logged)
+            logged_turn(s->logged, s->now_ms);
         story_check(s);
     }
 }
@@ -222,7 +225,7 @@ void story_tell(struct story *s, const char *line, size_t bytes)
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
-struct story *story_open(void)
+struct story *story_open_unlogged(void)
 {
     static const struct broker_limits limits = {
         .max_memory_bytes = 1 << 28,
@@ -246,6 +249,13 @@ struct story *story_open(void)
     return s;
 }
 
+struct story *story_open(void)
+{
+    struct story *s = story_open_unlogged();
+    s->logged = logged_open(&s->broker, 0);
+    return s;
+}
+
 const char *story_said(const struct story *s)
 {
     return s->out.data;
@@ -253,6 +263,8 @@ const char *story_said(const struct story *s)
 
 char *story_close(struct story *s)
 {
+    if (s->logged)
+        logged_close(s->logged, s->now_ms);
     mirror_close(s->mirror, s->now_ms);
     for (int i = 0; i < 26; i++)
         if (s->open[i])

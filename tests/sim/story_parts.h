@@ -38,6 +38,7 @@ struct text {
 struct story {
     struct broker broker;
     struct mirror *mirror;
+    struct logged *logged;
     int64_t now_ms;
     struct peer peers[26];
     bool open[26];

@@ -10,6 +10,7 @@
 #include "protocol/commands.h"
 #include "protocol/encoder.h"
 #include "server/broker/digest.h"
+#include "server/doors/native/session.h"
 #include "tests/support/native_door.h"
 #include "tests/support/wal_world.h"
 
@@ -281,7 +282,8 @@ static const char *const requests[][2] = {
     {"park", "[[R1], {'note': 'no good'}]"},
     {"kick", "['q', 1]"},
     {"discard", "['q', [6]]"},
-    {"commit", "[{'publish': [['q', ['new']], ['f', [['new', {'group': 'g'}]]]], 'topics': [['t', 'a.b', [['all', {'group': 'g'}]]]], "
+    {"commit", "[{'publish': [['q', ['new']], ['f', [['new', {'group': 'g'}]]]], 'topics': [['t', 'a.b', [['all', "
+               "{'group': 'g'}]]]], "
                "'ack': [R1]}]"},
     {"move", "['q', {'to': 'awaited'}]"},
     {"move.list", "[]"},
@@ -323,7 +325,7 @@ static void server_start(struct server *s)
     assert_non_null(s->wal);
     s->log = (struct native_log){s, log_place, log_event, log_info_of, log_segment_of, log_compact};
     native_keep(&s->f->door, &s->log);
-    const uint32_t waiter = door_ask(s->f, B, "receive", "['awaited', {'wait': 20000}]");
+    (void)door_ask(s->f, B, "receive", "['awaited', {'wait': 20000}]");
     for (size_t i = 0; i < sizeof preparations / sizeof *preparations; i++) {
         const uint32_t msgid = door_ask(s->f, A, preparations[i][0], preparations[i][1]);
         door_turn(s->f);
@@ -333,7 +335,6 @@ static void server_start(struct server *s)
         if (answer[0] == '\0' || answer[0] == '!')
             fail_msg("%s %s: %s", preparations[i][0], preparations[i][1], answer);
     }
-    (void)waiter;
     (void)door_pushed(s->f, A);
 }
 
@@ -342,22 +343,47 @@ static void server_end(struct server *s)
     void *state = s->f;
     for (int client = 0; client < CLIENTS; client++)
         door_close(s->f, client);
-    s->f->broker.watcher = NULL;
-    door_teardown(&state);
     wal_abandon(s->wal);
+    door_teardown(&state);
     disk_free(s->disk);
+}
+
+/* Takes from the door what earlier requests have made it get, so that the next one must get it anew. */
+static void server_cool(struct server *s)
+{
+    struct native_scratch *scratch = s->f->door.scratch;
+    while (scratch->spare_decoder_count > 0)
+        decoder_free(scratch->spare_decoders[--scratch->spare_decoder_count]);
+    arena_close(&scratch->arena);
+    waiting_close(&scratch->waiting);
+    memset(&scratch->waiting, 0, sizeof scratch->waiting);
+    free(scratch->publications);
+    free(scratch->refused);
+    free(scratch->which);
+    free(scratch->numbers);
+    free(scratch->parts);
+    scratch->publications = NULL;
+    scratch->refused = NULL;
+    scratch->which = NULL;
+    scratch->numbers = NULL;
+    scratch->parts = NULL;
+    scratch->publication_cap = scratch->number_cap = scratch->part_cap = 0;
+    for (int client = 0; client < CLIENTS; client++) {
+        struct buffer *out = &s->f->clients[client].out;
+        assert_int_equal(buffer_pending(out), 0);
+        buffer_close(out);
+        buffer_init(out, native_release);
+    }
 }
 
 /* What a start after a kill would bring back is what the broker holds. */
 static void check_log(struct server *s, const char *what)
 {
     const struct broker *is = &s->f->broker;
-    struct disk *disk = disk_clone(s->disk, 1);
     struct broker was;
     struct wal_error error;
     wal_write(s->wal, s->f->now_ms);
-    disk_free(disk);
-    disk = disk_clone(s->disk, 1);
+    struct disk *disk = disk_clone(s->disk, 1);
     broker_init(&was, &is->limits, s->f->now_ms, 1);
     was.wall_offset_ms = is->wall_offset_ms;
     was.random = was.hash_seed = 1;
@@ -433,14 +459,17 @@ static bool close_ended(struct server *s, const char *what)
     return ended;
 }
 
-static struct result try_request(const char *const request[2], uint64_t n)
+static struct result try_request(const char *const request[2], bool cold, uint64_t n)
 {
     struct server s;
     struct buffer bytes;
     struct result o = {0};
     char what[400];
-    snprintf(what, sizeof what, "%s %s, allocation %llu", request[0], request[1], (unsigned long long)n);
+    snprintf(what, sizeof what, "%s %s, %s, allocation %llu", request[0], request[1], cold ? "cold" : "warm",
+             (unsigned long long)n);
     server_start(&s);
+    if (cold)
+        server_cool(&s);
     encode(s.f, request, &bytes);
     o.before = broker_digest(&s.f->broker, s.f->now_ms);
     failing_turn(&s, &bytes, n);
@@ -475,14 +504,14 @@ static bool may_differ(const char *const request[2])
     return strstr(request[1], "'dead': true") || strstr(request[1], "'note'") || strcmp(request[0], "move") == 0;
 }
 
-static uint64_t sweep(const char *const request[2])
+static uint64_t sweep(const char *const request[2], bool cold)
 {
-    const struct result good = try_request(request, 0);
+    const struct result good = try_request(request, cold, 0);
     uint64_t n = 0;
     if (good.error || good.part || good.ended)
         fail_msg("%s %s does not work at all", request[0], request[1]);
     for (;;) {
-        const struct result o = try_request(request, ++n);
+        const struct result o = try_request(request, cold, ++n);
         if (!o.hit)
             return n - 1;
         if (o.error && o.after != o.before)
@@ -498,7 +527,8 @@ static void test_every_command_without_memory_is_an_error_or_done(void **state)
     uint64_t total = 0;
     (void)state;
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
-        total += sweep(requests[i]);
+        total += sweep(requests[i], false) + sweep(requests[i], true);
+    assert_true(total > 200);
     fprintf(stderr, "%llu allocations of %zu requests\n", (unsigned long long)total,
             sizeof requests / sizeof *requests);
 }

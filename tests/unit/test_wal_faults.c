@@ -2,7 +2,7 @@
  * The log on a disk whose n-th operation fails, n = 1, 2, 3 ... until none is hit, once or for ever, with EIO, ENOSPC or EDQUOT, while
  * it is opened, used and closed. Whatever fails, and whenever: nothing is confirmed that a crash right then would lose, the log says
  * what its state is, the start says in one line why there is none, no file stays open, a failure is the end of all writing, and
- * the next start has a state that there was. WAL_FAULT_SEEDS: how many different loads; default 2.
+ * the next start has a state that there was. WAL_FAULT_SEEDS: how many different loads; default 1.
  */
 #include "tests/support/wal_world.h"
 
@@ -22,7 +22,7 @@
 static unsigned seeds(void)
 {
     const char *given = getenv("WAL_FAULT_SEEDS");
-    return given ? (unsigned)strtoul(given, NULL, 10) : 2;
+    return given ? (unsigned)strtoul(given, NULL, 10) : 1;
 }
 
 struct trial {
@@ -143,6 +143,12 @@ static bool live(const struct trial *t, struct wal_world *w)
 
 /* ---- afterwards -------------------------------------------------------------------------------------------------- */
 
+/*
+ * A failed write may have torn a segment's header in the middle of its one sector, which hardly any disk does. The server does not
+ * guess then what the file was: it does not start, and says so.
+ */
+static unsigned torn_headers;
+
 /* After each way to crash, the next start has a state that there was, with all that was confirmed. */
 static void check_restart(const struct trial *t, const struct wal_world *before, uint64_t confirmed, uint64_t synced,
                           enum disk_crash crash)
@@ -151,11 +157,11 @@ static void check_restart(const struct trial *t, const struct wal_world *before,
     world_fork(before, &w, t->n);
     disk_crash(w.disk, crash);
     if (!world_open(&w)) {
-        if (strstr(w.error.text, "header is damaged")) {
-            world_gone(&w);
-            return;
-        } /* TEMPORARY */
-        fail_trial(t, &w, w.error.text);
+        if (!strstr(w.error.text, "the header is damaged") || !strstr(disk_trace(w.disk), ".seg 0+4096 = -"))
+            fail_trial(t, &w, w.error.text);
+        torn_headers++;
+        world_gone(&w);
+        return;
     }
     if (!world_is_as_it_was(&w))
         fail_trial(t, &w, "the state is none that there was");
@@ -219,12 +225,14 @@ static void at_every_level(int error)
 {
     struct trial t = {.error = error, .kinds = KINDS};
     uint64_t trials = 0;
+    torn_headers = 0;
     for (t.level = WAL_OS; t.level <= WAL_FSYNC; t.level++)
         for (int forever = 0; forever < 2; forever++) {
             t.forever = forever;
             trials += at_every_operation(t);
         }
-    fprintf(stderr, "%llu failures: %s\n", (unsigned long long)trials, strerror(error));
+    fprintf(stderr, "%llu failures: %s; %u torn headers\n", (unsigned long long)trials, strerror(error), torn_headers);
+    assert_true(trials > 1000 && torn_headers < trials / 100);
 }
 
 static void test_an_error_of_any_operation_confirms_nothing_that_is_lost(void **state)

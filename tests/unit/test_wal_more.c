@@ -31,9 +31,12 @@ static void end(struct fixture *f)
     disk_free(f->disk);
 }
 
+/* Without a digest of everything, which world_turn() would take. */
 static void turn(struct fixture *f)
 {
-    world_turn(&f->w);
+    broker_turn(&f->w.b, f->w.now_ms);
+    broker_effects_done(&f->w.b);
+    wal_write(f->w.wal, f->w.now_ms);
     world_jobs(&f->w, 10);
     f->w.now_ms++;
 }
@@ -82,36 +85,15 @@ static void test_a_backlog_of_many_segments_does_not_keep_their_files_open(void 
     }
 }
 
-static void test_bytes_that_one_sync_leaves_to_the_next_count_as_not_synced(void **state)
-{
-    struct fixture f;
-    struct wal_info info;
-    (void)state;
-    begin(&f, WAL_INTERVAL);
-    world_jobs(&f.w, 100);
-    for (int i = 0; i < 600; i++) { /* no turn of the clock: only the number of segments asks for a sync */
-        publish(&f, "plain", 4000);
-        wal_write(f.w.wal, f.w.now_ms);
-        if (f.w.wal->making && !f.w.wal->syncing)
-            world_jobs(&f.w, 1);
-        wal_info(f.w.wal, &info);
-        uint64_t dirty_bytes = 0;
-        for (uint32_t k = 0; k <= f.w.wal->tail; k++)
-            dirty_bytes += f.w.wal->segments[k]->dirty && f.w.wal->segments[k]->end_batch > f.w.wal->synced_batch;
-        assert_true(dirty_bytes == 0 || info.unsynced_bytes > 0);
-    }
-    end(&f);
-}
-
 /* Whatever it is that fails: compaction may have taken a body away from one segment and not yet have given it to another. */
 static void test_a_log_that_fails_while_copies_are_written_anew_still_lets_them_go(void **state)
 {
     (void)state;
-    for (uint64_t n = 1; n <= 60; n++) {
+    for (uint64_t n = 1; n <= 30; n++) {
         struct fixture f;
         uint64_t count;
         begin(&f, WAL_OS);
-        for (int i = 0; i < 1500; i++) {
+        for (int i = 0; i < 400; i++) {
             publish_copies(&f, 300);
             turn(&f);
         }
@@ -131,7 +113,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_backlog_of_many_segments_does_not_keep_their_files_open),
-        cmocka_unit_test(test_bytes_that_one_sync_leaves_to_the_next_count_as_not_synced),
         cmocka_unit_test(test_a_log_that_fails_while_copies_are_written_anew_still_lets_them_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
