@@ -28,6 +28,7 @@ client_src   := $(wildcard client/*.c)
 cli_src      := $(wildcard client/cli/*.c)
 bench_src    := $(wildcard benchmarks/*.c)
 inside_src   := $(wildcard benchmarks/broker/*.c)
+replay_src   := $(wildcard benchmarks/replay/*.c)
 
 # A test is a program of its own; what else lies beside it is shared by all of them.
 test_src      := $(wildcard $(foreach d,unit sim model,tests/$(d)/test_*.c))
@@ -38,9 +39,11 @@ support_src   := $(filter-out $(test_src) $(fuzz_src),\
 objects = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 library_obj := $(call objects,$(client_src) $(protocol_src))
-tested_obj  := $(call objects,$(filter-out server/main.c,$(server_src))) $(library_obj)
+# Of the benchmark what needs no server.
+bench_tested := $(patsubst %,benchmarks/%.c,histogram distribution ledger)
+tested_obj  := $(call objects,$(filter-out server/main.c,$(server_src)) $(bench_tested)) $(library_obj)
 all_obj     := $(call objects,$(protocol_src) $(server_src) $(client_src) $(cli_src) $(bench_src) $(inside_src) \
-                 $(test_src) $(fuzz_src) $(support_src))
+                 $(replay_src) $(test_src) $(fuzz_src) $(support_src))
 
 programs  := $(addprefix $(OUT)/,$(if $(filter server/main.c,$(server_src)),ringmq-server) \
                $(if $(cli_src),ringmq-cli) $(if $(bench_src),ringmq-bench))
@@ -72,9 +75,12 @@ msgpack := $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo msgpack-
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(filter 1,$(WERROR)),-Werror)
 sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 includes := $(call package,cflags,$(msgpack) libedit)
+# The server is optimised as a whole: small functions of one file are inlined into others. Its objects carry both forms, so
+# that tests link without. clang has no such objects.
+whole    := $(if $(filter cc gcc,$(compiler)),$(if $(SAN),,-flto=auto))
 compile  := -std=c11 -D_GNU_SOURCE -DRINGMQ_VERSION=\"$(VERSION)\" -I. $(includes) $(warnings) \
             -fPIC -fno-semantic-interposition -pthread $(sanitize) $(CPPFLAGS) $(CFLAGS)
-link     := -pthread $(sanitize) -Wl,--as-needed $(LDFLAGS)
+link     := -pthread $(sanitize) $(if $(whole),-fno-lto) -Wl,--as-needed $(LDFLAGS)
 
 msgpack_libs := $(call package,libs,$(msgpack))
 edit_libs    := $(call package,libs,libedit)
@@ -88,17 +94,20 @@ say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 ld   = $(Q)mkdir -p $(@D) && $(CC) $(link) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 .PHONY: all run test model check fuzz bench bench-broker mutants fmt fmt-check layers headers install uninstall deps clean
-.PHONY: help FORCE crash damage growth bench-log
+.PHONY: help FORCE crash damage growth bench-log replay
 .PHONY: test-programs fuzz-programs
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
 all: $(programs) $(libraries) ## build the programs and the library
 
+$(call objects,$(server_src) $(protocol_src)): private compile += $(if $(whole),$(whole) -ffat-lto-objects)
+
 $(OUT)/obj/%.o: %.c $(OUT)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(compile) -MMD -MP -c -o $@ $<
 
+$(OUT)/ringmq-server $(OUT)/replay: private link := $(filter-out -fno-lto,$(link)) $(whole) $(if $(whole),$(CFLAGS))
 $(OUT)/ringmq-server: $(call objects,$(server_src) $(protocol_src)) $(OUT)/files
 	$(call say,LD,$@)
 	$(ld) $(server_libs) $(msgpack_libs)
@@ -116,6 +125,12 @@ $(OUT)/bench-broker: $(call objects,$(inside_src) $(wildcard server/broker/*.c))
 	$(call say,LD,$@)
 	$(ld) $(server_libs)
 
+# A recorded conversation once more, built as the server is; not installed.
+$(OUT)/replay: $(call objects,$(replay_src) benchmarks/broker/count.c) \
+               $(call objects,$(filter-out server/main.c,$(server_src)) $(protocol_src)) $(OUT)/files
+	$(call say,LD,$@)
+	$(ld) $(server_libs) $(msgpack_libs)
+
 # Of the library only names that begin with ringmq_ can be seen from outside.
 $(OUT)/libringmq.so.$(SOVERSION): $(library_obj) client/ringmq.map $(OUT)/files
 	$(call say,LD,$@)
@@ -123,8 +138,8 @@ $(OUT)/libringmq.so.$(SOVERSION): $(library_obj) client/ringmq.map $(OUT)/files
 
 $(OUT)/libringmq.a: $(library_obj) $(OUT)/files
 	$(call say,AR,$@)
-	$(Q)$(CC) -r -nostdlib -o $(OUT)/ringmq.o $(filter %.o,$^)
-	$(Q)objcopy --wildcard --keep-global-symbol='ringmq_*' $(OUT)/ringmq.o
+	$(Q)$(CC) -r -nostdlib $(if $(whole),-fno-lto) -o $(OUT)/ringmq.o $(filter %.o,$^)
+	$(Q)objcopy --wildcard --keep-global-symbol='ringmq_*' --remove-section='.gnu.lto_*' $(OUT)/ringmq.o
 	$(Q)rm -f $@ && $(AR) qcs $@ $(OUT)/ringmq.o
 
 # Everything that tests share: what is tested, and their own support.
@@ -157,11 +172,12 @@ $(OUT)/flags $(OUT)/files: FORCE
 run: $(OUT)/ringmq-server ## build and start a server with conf/ringmq.conf (ARGS= more options)
 	@exec $(OUT)/ringmq-server conf/ringmq.conf $(ARGS)
 
-test-programs: $(tests) $(OUT)/bench-broker
+test-programs: $(tests) $(OUT)/bench-broker $(OUT)/replay
 fuzz-programs: $(fuzzers)
 
 test: all test-programs ## unit, simulation, model and end-to-end tests (K= only pytest names that match)
-	@SAN='$(SAN)' $$(scripts/deps python) scripts/run-tests $(OUT) $(tests) '$(OUT)/bench-broker quick'
+	@SAN='$(SAN)' $$(scripts/deps python) scripts/run-tests $(OUT) $(tests) '$(OUT)/bench-broker quick' \
+		'$(OUT)/replay check --bounds benchmarks/replay/bounds'
 
 N ?= 100000
 SEED ?= 1
@@ -181,6 +197,9 @@ bench: all ## a short benchmark against a server of its own (ARGS= options of ri
 
 bench-broker: $(OUT)/bench-broker ## the broker alone: costs of deadlines, groups and memory, and their bounds
 	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $<
+
+replay: $(OUT)/replay ## instructions of a message in decoder, broker and encoder, and their bounds (ARGS= options)
+	@$< --bounds benchmarks/replay/bounds $(ARGS)
 
 KILLS ?= 200
 SECONDS ?= 10
@@ -272,3 +291,27 @@ $(addprefix $(OUT)/,$(floors)): $(OUT)/floor-%: $(OUT)/obj/benchmarks/floor/%.o 
 	$(ld) -lm
 
 -include $(wildcard $(floor_obj:.o=.d))
+
+# --- the comparison with other brokers: its clients need libraries that only it installs ----------------------------
+
+compared    := $(addprefix $(OUT)/compare-,redis-lists redis-streams nats-core jetstream rabbitmq beanstalkd)
+compare_obj := $(call objects,$(wildcard benchmarks/compare/*.c))
+of_peer      = $(call objects,$(patsubst %,benchmarks/compare/%.c,$(1)))
+
+.PHONY: compare
+compare: ## beside RabbitMQ, beanstalkd, Redis and NATS, which it installs (ARGS= options, such as --quick)
+	@benchmarks/compare/compare --build '$(OUT)' $(ARGS)
+
+$(OUT)/compare-redis-lists:   $(call of_peer,redis redis_lists)
+$(OUT)/compare-redis-streams: $(call of_peer,redis redis_streams)
+$(OUT)/compare-nats-core:     $(call of_peer,nats nats_core)
+$(OUT)/compare-jetstream:     $(call of_peer,nats jetstream)
+$(OUT)/compare-rabbitmq:      $(call of_peer,rabbitmq)
+$(OUT)/compare-beanstalkd:    $(call of_peer,beanstalkd)
+
+# Libraries that are not there are those of other clients, and those that a client does not use are left out.
+$(compared): $(call of_peer,main load process) $(call objects,benchmarks/ledger.c benchmarks/histogram.c)
+	$(call say,LD,$@)
+	$(ld) -lm $(foreach library,hiredis libnats librabbitmq,$(call package,libs,$(library)))
+
+-include $(wildcard $(compare_obj:.o=.d))

@@ -1,8 +1,10 @@
 #include "benchmarks/histogram.h"
 
-#define STEP_BITS 6
+#define STEP_BITS 7
 
-/* Below 64 each value has a bucket; above, the highest bit chooses 64 buckets and the next 6 bits one of them. */
+_Static_assert(1 << STEP_BITS == HISTOGRAM_STEPS, "the steps of a power of two");
+
+/* Below 128 each value has a bucket; above, the highest bit chooses 128 buckets and the next 7 bits one of them. */
 static unsigned bucket_of(uint64_t ns)
 {
     if (ns < HISTOGRAM_STEPS)
@@ -23,6 +25,12 @@ static uint64_t bucket_end(unsigned bucket)
     return ((uint64_t)1 << high) + (bucket % HISTOGRAM_STEPS + 1) * step - 1;
 }
 
+uint64_t histogram_bucket_ns(const struct histogram *h, unsigned bucket)
+{
+    uint64_t end = bucket_end(bucket);
+    return end < h->max_ns && bucket + 1 < HISTOGRAM_BUCKETS ? end : h->max_ns;
+}
+
 void histogram_add(struct histogram *h, uint64_t ns, uint64_t times)
 {
     h->buckets[bucket_of(ns)] += times;
@@ -31,17 +39,31 @@ void histogram_add(struct histogram *h, uint64_t ns, uint64_t times)
         h->max_ns = ns;
 }
 
+void histogram_merge(struct histogram *h, const struct histogram *other)
+{
+    for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++)
+        h->buckets[b] += other->buckets[b];
+    h->count += other->count;
+    if (other->max_ns > h->max_ns)
+        h->max_ns = other->max_ns;
+}
+
+uint64_t histogram_rank(const struct histogram *h, double share)
+{
+    double rank = share * (double)h->count;
+    uint64_t whole = (uint64_t)rank;
+    /* Rounded up, but not because of what a double can't say exactly. */
+    whole += rank - (double)whole > 1e-6;
+    return whole > 0 ? whole : 1;
+}
+
 uint64_t histogram_quantile(const struct histogram *h, double share)
 {
-    uint64_t rank = (uint64_t)(share * (double)h->count + 0.5), below = 0;
-    if (rank == 0)
-        rank = 1;
-    for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++) {
+    uint64_t rank = histogram_rank(h, share), below = 0;
+    for (unsigned b = 0; b < HISTOGRAM_BUCKETS && h->count > 0; b++) {
         below += h->buckets[b];
-        if (below >= rank && h->count > 0) {
-            uint64_t end = bucket_end(b);
-            return end < h->max_ns ? end : h->max_ns;
-        }
+        if (below >= rank)
+            return histogram_bucket_ns(h, b);
     }
     return 0;
 }

@@ -2,8 +2,8 @@
 
 #include "protocol/encoder.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,9 +17,9 @@
 #define MAX_VALUE_BYTES ((uint64_t)1 << 30)
 
 /* Reads of one connection before the others have their go. */
-#define MAX_READS 16
+#define MAX_READS 4
 
-static int fail(const char *what)
+int wire_fail(const char *what)
 {
     fprintf(stderr, "ringmq-bench: %s: %s\n", what, strerror(errno));
     return -1;
@@ -30,12 +30,12 @@ static int connect_unix(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
         errno = ENAMETOOLONG;
-        return fail(path);
+        return wire_fail(path);
     }
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return fail(path);
+        return wire_fail(path);
     return fd;
 }
 
@@ -50,13 +50,17 @@ static int connect_tcp(const char *host, const char *port)
     for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
         fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
         if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
+            int error = errno;
             close(fd);
+            errno = error;
             fd = -1;
         }
     }
     freeaddrinfo(list);
-    if (fd < 0)
-        return fail(host);
+    if (fd < 0) {
+        fprintf(stderr, "ringmq-bench: %s port %s: %s\n", host, port, strerror(errno));
+        return -1;
+    }
     int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return fd;
@@ -75,10 +79,7 @@ int wire_open(struct wire *w, const struct bench_options *o)
     if (w->fd < 0)
         return -1;
     w->decoder = decoder_new(MAX_VALUE_BYTES, NULL);
-    w->in = malloc(WIRE_IN_BYTES);
-    if (!w->decoder || !w->in)
-        return fail("memory");
-    return 0;
+    return w->decoder ? 0 : wire_fail("memory");
 }
 
 void wire_close(struct wire *w)
@@ -87,12 +88,6 @@ void wire_close(struct wire *w)
         close(w->fd);
     buffer_close(&w->out);
     decoder_free(w->decoder);
-    free(w->in);
-}
-
-struct pollfd wire_poll(const struct wire *w)
-{
-    return (struct pollfd){w->fd, (short)(POLLIN | (buffer_pending(&w->out) ? POLLOUT : 0)), 0};
 }
 
 int wire_write(struct wire *w)
@@ -104,40 +99,57 @@ int wire_write(struct wire *w)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return 0;
         if (n < 0)
-            return fail("send");
+            return wire_fail("send");
         buffer_consume(&w->out, (size_t)n);
     }
-    return w->out.failed ? fail("memory") : 0;
+    return w->out.failed ? wire_fail("memory") : 0;
 }
 
-static int decode(struct wire *w, size_t bytes, int (*handle)(void *user, struct wire *w), void *user)
+/* Feeds the decoder until it has a value, which is handed on. */
+static int decode(struct wire *w, struct piece *piece, const struct wire_reader *reader, void *user)
 {
-    size_t at = 0, used;
-    while (at < bytes) {
-        enum decoder_result result = decoder_feed(w->decoder, w->in + at, bytes - at, &used);
-        at += used;
-        if (result == DECODER_NEED_MORE)
-            break;
-        if (result == DECODER_REFUSED)
-            return wire_complain(w->decoder, decoder_refusal_text(w->decoder->refusal));
-        if (handle(user, w) < 0)
+    size_t used;
+    enum decoder_result result = decoder_feed(w->decoder, piece->at, (size_t)(piece->end - piece->at), &used);
+    piece->at += used;
+    if (result == DECODER_NEED_MORE)
+        return 0;
+    if (result == DECODER_REFUSED)
+        return wire_complain(w->decoder, decoder_refusal_text(w->decoder->refusal));
+    int code = reader->value_cb(user, w);
+    decoder_next(w->decoder);
+    w->decoding = false;
+    return code;
+}
+
+static int read_all(struct wire *w, struct piece *piece, const struct wire_reader *reader, void *user)
+{
+    while (piece->at < piece->end) {
+        if (w->decoding && decode(w, piece, reader, user) < 0)
             return -1;
-        decoder_next(w->decoder);
+        if (!w->decoding && reader->read_cb(user, w, piece) < 0)
+            return -1;
+        if (!w->decoding)
+            break;
     }
+    w->kept_bytes = (size_t)(piece->end - piece->at);
+    assert(w->kept_bytes <= WIRE_KEPT_BYTES);
+    memcpy(w->kept, piece->at, w->kept_bytes);
     return 0;
 }
 
-int wire_read(struct wire *w, int (*handle)(void *user, struct wire *w), void *user)
+int wire_read(struct wire *w, struct wire_area *area, const struct wire_reader *reader, void *user)
 {
     for (int reads = 0; reads < MAX_READS; reads++) {
-        ssize_t n = recv(w->fd, w->in, WIRE_IN_BYTES, MSG_DONTWAIT);
+        ssize_t n = recv(w->fd, area->in, WIRE_IN_BYTES, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return 0;
         if (n <= 0) {
             errno = n == 0 ? ECONNRESET : errno;
-            return fail("the server closed the connection");
+            return wire_fail("the server closed the connection");
         }
-        if (decode(w, (size_t)n, handle, user) < 0)
+        struct piece piece = {area->in - w->kept_bytes, area->in + n};
+        memcpy(area->in - w->kept_bytes, w->kept, w->kept_bytes);
+        if (read_all(w, &piece, reader, user) < 0)
             return -1;
         if ((size_t)n < WIRE_IN_BYTES)
             return 0;
@@ -151,17 +163,19 @@ bool wire_is_response(const struct decoder *d)
            d->nodes[1].value.uint == 1;
 }
 
-bool wire_uint(const struct decoder *d, uint32_t node, uint64_t *out)
+uint32_t wire_find(const struct decoder *d, const char *key)
 {
-    if (node >= d->node_count || d->nodes[node].type != NODE_UINT)
-        return false;
-    *out = d->nodes[node].value.uint;
-    return true;
+    for (uint32_t i = 0; i + 1 < d->node_count; i++) {
+        const struct node *n = &d->nodes[i];
+        if (n->type == NODE_STR && n->count == strlen(key) && memcmp(decoder_bytes(d, n), key, n->count) == 0)
+            return i + 1;
+    }
+    return 0;
 }
 
 int wire_complain(const struct decoder *d, const char *what)
 {
-    fprintf(stderr, "ringmq-bench: unexpected answer to %s", what);
+    fprintf(stderr, "ringmq-bench: unexpected answer to %s:", what);
     for (uint32_t i = 0; i < d->node_count; i++)
         if (d->nodes[i].type == NODE_STR)
             fprintf(stderr, " %.*s", (int)d->nodes[i].count, (const char *)decoder_bytes(d, &d->nodes[i]));
@@ -171,7 +185,7 @@ int wire_complain(const struct decoder *d, const char *what)
 
 /* ---- calls before and after the load ----------------------------------------------------------------------------- */
 
-static void begin(struct wire *w, const char *method, uint32_t params)
+void wire_begin(struct wire *w, const char *method, uint32_t params)
 {
     encode_array(&w->out, 4);
     encode_uint(&w->out, 0);
@@ -180,73 +194,30 @@ static void begin(struct wire *w, const char *method, uint32_t params)
     encode_array(&w->out, params);
 }
 
-/* Sends what has been encoded and waits for the one answer, which stays in the decoder until decoder_next(). */
-static int call(struct wire *w, const char *method)
+int wire_call(struct wire *w, const char *method)
 {
+    size_t used;
+    enum decoder_result result;
     while (buffer_pending(&w->out) > 0)
         if (wire_write(w) < 0)
             return -1;
-    for (;;) {
-        ssize_t n = recv(w->fd, w->in, WIRE_IN_BYTES, 0);
-        size_t used;
+    do {
+        ssize_t n = recv(w->fd, w->answer, WIRE_ANSWER_BYTES, 0);
+        errno = n == 0 ? ECONNRESET : errno;
         if (n <= 0)
-            return fail(method);
-        enum decoder_result result = decoder_feed(w->decoder, w->in, (size_t)n, &used);
-        if (result == DECODER_NEED_MORE)
-            continue;
-        if (result == DECODER_REFUSED || !wire_is_response(w->decoder) || w->decoder->nodes[3].type != NODE_NIL)
-            return wire_complain(w->decoder, method);
-        return 0;
-    }
-}
-
-static int call_with_queue(struct wire *w, const char *method, const char *queue)
-{
-    begin(w, method, 1);
-    encode_text(&w->out, queue);
-    int code = call(w, method);
-    decoder_next(w->decoder);
-    return code;
-}
-
-int wire_create_queue(struct wire *w, const char *queue)
-{
-    return call_with_queue(w, "queue.create", queue);
-}
-
-int wire_delete_queue(struct wire *w, const char *queue)
-{
-    return call_with_queue(w, "queue.delete", queue);
-}
-
-int wire_consume(struct wire *w, const char *queue, uint32_t prefetch)
-{
-    begin(w, "consume", 2);
-    encode_text(&w->out, queue);
-    encode_map(&w->out, 1);
-    encode_text(&w->out, "prefetch");
-    encode_uint(&w->out, prefetch);
-    int code = call(w, "consume");
-    decoder_next(w->decoder);
-    return code;
-}
-
-static bool is_key(const struct decoder *d, uint32_t node, const char *key)
-{
-    const struct node *n = &d->nodes[node];
-    return n->type == NODE_STR && n->count == strlen(key) && memcmp(decoder_bytes(d, n), key, n->count) == 0;
-}
-
-int wire_server_cpu(struct wire *w, double *ns)
-{
-    begin(w, "server.info", 1);
-    encode_text(&w->out, "server");
-    if (call(w, "server.info") < 0)
-        return -1;
-    *ns = 0;
-    for (uint32_t i = 0; i + 1 < w->decoder->node_count; i++)
-        if (is_key(w->decoder, i, "cpu_user_ms") || is_key(w->decoder, i, "cpu_system_ms"))
-            *ns += (double)w->decoder->nodes[i + 1].value.uint * 1e6;
-    decoder_next(w->decoder);
+            return wire_fail(method);
+        result = decoder_feed(w->decoder, w->answer, (size_t)n, &used);
+    } while (result == DECODER_NEED_MORE);
+    if (result == DECODER_REFUSED || !wire_is_response(w->decoder) || w->decoder->nodes[3].type != NODE_NIL)
+        return wire_complain(w->decoder, method);
     return 0;
+}
+
+int wire_call_name(struct wire *w, const char *method, const char *name)
+{
+    wire_begin(w, method, 1);
+    encode_text(&w->out, name);
+    int code = wire_call(w, method);
+    decoder_next(w->decoder);
+    return code;
 }

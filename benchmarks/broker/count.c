@@ -1,7 +1,6 @@
 #include "benchmarks/broker/count.h"
 
 #include <linux/perf_event.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -137,4 +136,34 @@ struct cost counter_end(struct counter *counter, uint64_t events)
         counter->sum.instructions = read_dump(counter);
     }
     return (struct cost){counter->sum.instructions / (double)events, counter->sum.ns / (double)events};
+}
+
+/* ---- this program under callgrind -------------------------------------------------------------------------------- */
+
+bool counter_run_open(struct counter_run *run, const char *arguments)
+{
+    char self[2048], command[8192];
+    const ssize_t bytes = readlink("/proc/self/exe", self, sizeof self - 1);
+    strcpy(run->folder, "/tmp/ringmq-count-XXXXXX");
+    if (bytes < 0 || !mkdtemp(run->folder))
+        return false;
+    self[bytes] = '\0';
+    snprintf(command, sizeof command,
+             "valgrind --quiet --tool=callgrind --instr-atstart=no --collect-atstart=no "
+             "--callgrind-out-file='%s/out' '%s' %s '%s/out'",
+             run->folder, self, arguments, run->folder);
+    run->out = popen(command, "r");
+    if (!run->out)
+        rmdir(run->folder);
+    return run->out != NULL;
+}
+
+bool counter_run_close(struct counter_run *run)
+{
+    const bool done = pclose(run->out) == 0;
+    char last[64];
+    snprintf(last, sizeof last, "%s/out", run->folder);
+    unlink(last);
+    rmdir(run->folder);
+    return done;
 }

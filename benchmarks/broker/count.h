@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum counter_kind { COUNTER_NONE, COUNTER_PROCESSOR, COUNTER_CALLGRIND };
 
@@ -44,5 +45,17 @@ struct cost counter_end(struct counter *counter, uint64_t events);
 
 /* True if this program can count under valgrind: it is installed, and was there when the program was compiled. */
 bool counter_has_callgrind(void);
+
+/* This program once more, under callgrind. */
+struct counter_run {
+    FILE *out; /* what it prints */
+    char folder[32];
+};
+
+/* Starts it with these arguments (for the shell), and one more behind them: the dump_path of its counter. */
+bool counter_run_open(struct counter_run *run, const char *arguments);
+
+/* Waits for its end. False if it has not gone well. */
+bool counter_run_close(struct counter_run *run);
 
 #endif

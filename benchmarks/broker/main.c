@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SKIPPED 77
 
@@ -101,26 +100,14 @@ static int count_here(const struct scale *scale, const char *dump_path)
 /* Runs this program under callgrind and takes the instructions from there. False if that did not work. */
 static bool count_there(const struct scale *scale, struct figures *f)
 {
-    char folder[] = "/tmp/bench-broker-XXXXXX", self[2048], command[8192];
-    ssize_t bytes = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (bytes < 0 || !mkdtemp(folder))
-        return false;
-    self[bytes] = '\0';
-    snprintf(command, sizeof command,
-             "valgrind --quiet --tool=callgrind --instr-atstart=no --collect-atstart=no "
-             "--callgrind-out-file='%s/out' '%s' %s counting '%s/out'",
-             folder, self, scale->quick ? "quick" : "full", folder);
-    FILE *in = popen(command, "r");
+    struct counter_run run;
     unsigned read = 0;
-    while (in && read < MEASURES &&
-           fscanf(in, "%lf %lf", &f->cost[read][0].instructions, &f->cost[read][1].instructions) == 2)
+    if (!counter_run_open(&run, scale->quick ? "quick counting" : "full counting"))
+        return false;
+    while (read < MEASURES &&
+           fscanf(run.out, "%lf %lf", &f->cost[read][0].instructions, &f->cost[read][1].instructions) == 2)
         read++;
-    bool done = in && pclose(in) == 0 && read == MEASURES;
-    char last[64];
-    snprintf(last, sizeof last, "%s/out", folder);
-    unlink(last);
-    rmdir(folder);
-    return done;
+    return counter_run_close(&run) && read == MEASURES;
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
