@@ -17,7 +17,7 @@ enum output_shape output_shape_of(const char *method)
         enum output_shape shape;
     } shapes[] = {
         {"publish", SHAPE_PUBLISH},        {"receive", SHAPE_DELIVERIES},     {"commit", SHAPE_COMMIT},
-        {"queue.info", SHAPE_DESCRIPTION}, {"topic.info", SHAPE_DESCRIPTION},
+        {"queue.info", SHAPE_DESCRIPTION}, {"topic.info", SHAPE_DESCRIPTION}, {"log.info", SHAPE_LOG},
     };
 
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
@@ -53,6 +53,8 @@ enum output_shape shape_of_child(enum output_shape shape, struct ringmq_bytes ke
         return map && key_is(key, "filter") ? SHAPE_WORD_JSON : SHAPE_DESCRIPTION;
     case SHAPE_WORD_JSON:
         return SHAPE_WORD_JSON;
+    case SHAPE_LOG:
+        return key_is(key, "segments") ? SHAPE_TABLE : SHAPE_ROW;
     default:
         return SHAPE_PLAIN;
     }
@@ -169,7 +171,7 @@ void output_error(FILE *out, enum output_form form, const char *code, const char
 
 #define RAW_PREFIX_BYTES 256
 
-static void raw_scalar(FILE *out, struct ringmq_value value)
+void raw_scalar(FILE *out, struct ringmq_value value)
 {
     struct ringmq_bytes bytes = ringmq_value_bytes(value);
 
@@ -289,7 +291,7 @@ static void human_member(FILE *out, enum output_shape shape, struct ringmq_bytes
                          int indent, int width)
 {
     enum ringmq_type type = ringmq_value_type(item);
-    bool word = shape == SHAPE_WORD_JSON || shape == SHAPE_WORD_BACKOFF;
+    bool word = shape == SHAPE_WORD_JSON || shape == SHAPE_WORD_BACKOFF || shape == SHAPE_ROW;
 
     if ((type == RINGMQ_MAP || type == RINGMQ_ARRAY) && ringmq_value_count(item) > 0 && !word) {
         fprintf(out, "%.*s:\n%*s", (int)key.bytes, key.data, indent + 2, "");
@@ -316,6 +318,14 @@ static void human_walk(FILE *out, enum output_shape shape, struct ringmq_value v
     }
     if (ringmq_value_count(value) == 0) {
         fputs(type == RINGMQ_MAP ? "(empty map)" : "(empty list)", out);
+        return;
+    }
+    if (shape == SHAPE_TABLE) {
+        table_print(out, value, indent);
+        return;
+    }
+    if (shape == SHAPE_ROW) {
+        json_print(out, SHAPE_PLAIN, value);
         return;
     }
     bool named = members_begin(&members, value, shape);

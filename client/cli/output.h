@@ -1,7 +1,8 @@
 /*
  * output: answers as text, in one of three forms.
  *
- *     human   for a terminal: typed, (integer) 3, "text", (nil), lists numbered, maps as aligned `key: value`
+ *     human   for a terminal: typed, (integer) 3, "text", (nil), lists numbered, maps as aligned `key: value`; the segments of
+ *             the log as a table
  *     raw     for a pipe: each value on a line of its own, bytes as they are; in a map `key<TAB>value`, the keys of maps
  *             in maps joined by a dot
  *     json    one JSON value on one line; bytes as text, or {"base64": "..."} if they are not UTF-8
@@ -33,6 +34,9 @@ enum output_shape {
     SHAPE_DESCRIPTION, /* of a queue or topic: a map in which backoffs and filters are words */
     SHAPE_WORD_JSON,   /* a filter, and everything in it: 1.0 stays apart from 1 */
     SHAPE_WORD_BACKOFF,
+    SHAPE_LOG,   /* a map with counters of buckets, and segments */
+    SHAPE_ROW,   /* a list that is one line for people */
+    SHAPE_TABLE, /* a list of maps with the same keys: for people a table */
 };
 
 enum output_shape output_shape_of(const char *method);
@@ -69,6 +73,11 @@ void raw_print(FILE *out, enum output_shape shape, struct ringmq_value value);
 void json_print(FILE *out, enum output_shape shape, struct ringmq_value value);
 void json_bytes(FILE *out, struct ringmq_bytes bytes);
 void double_print(FILE *out, double value);
+/* No container: as it is, without a newline. */
+void raw_scalar(FILE *out, struct ringmq_value value);
+
+/* A list of maps as a table: the keys of the first, then a line each. Continues at the present column, which is `indent`. */
+void table_print(FILE *out, struct ringmq_value list, int indent);
 
 /* The text of a backoff, as a command takes it. */
 void backoff_text(struct ringmq_value backoff, char out[BACKOFF_PRINT_BYTES]);

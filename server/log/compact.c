@@ -3,9 +3,9 @@
  *
  * Always the oldest: what a record speaks of lies in its own segment or in an older one, so that when the oldest goes nothing
  * else is left hanging, and a record that is no more than a change (an ack, a delivery) never has to be kept. The segment's
- * own file tells what lies in it: it is read in chunks by the helper thread, and each message of which it tells is looked
- * up; what carries another mark is gone, or has been written anew since. If no message in it counts any more the file is
- * not read at all. Then definitions follow, by a walk over the broker's lists.
+ * own file tells what lies in it: it is read in chunks by the helper thread (compact_read.c), and each message of which it tells
+ * is looked up; what carries another mark is gone, or has been written anew since. If no message in it counts any more the file
+ * is not read at all. Then definitions follow, by a walk over the broker's lists.
  *
  * When: old segments hold more dead bytes than half of what is live, or nearly as many bytes as they may; or the oldest holds
  * nothing any more. How fast: a slice of
@@ -15,7 +15,6 @@
 #include "server/broker/restore.h"
 #include "server/log/inside.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,49 +196,6 @@ static void look_at_record(struct wal *wal, const struct record *r)
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-static void run_read(struct job *job)
-{
-    struct read_job *read = (struct read_job *)(void *)job;
-    const struct files *files = &read->wal->files;
-    struct segment *s = read->segment;
-    int64_t result = 0;
-    if (s->handle < 0) {
-        s->handle = files->open(files->user, s->name, 1);
-        result = s->handle < 0 ? s->handle : 0;
-    }
-    if (result == 0)
-        result = files->read(files->user, s->handle, read->wal->compact.chunk, read->bytes, read->offset);
-    job->result = (int)result;
-}
-
-/* Has the chunk read that begins at offset. */
-static void begin_read(struct wal *wal, uint64_t offset)
-{
-    struct compaction *c = &wal->compact;
-    struct segment *s = wal->segments[0];
-    const uint64_t left = s->used - offset;
-    c->offset = offset;
-    c->chunk_used = c->chunk_bytes = 0;
-    c->step = COMPACT_READING;
-    s->busy = true;
-    wal->read = (struct read_job){.job.run_cb = run_read, .wal = wal, .segment = s, .offset = offset};
-    wal->read.bytes = left < WAL_CHUNK_BYTES ? (size_t)left : WAL_CHUNK_BYTES;
-    wal->reading = true;
-    worker_submit(wal->worker, &wal->read.job);
-}
-
-void compact_read_done(struct wal *wal, int64_t bytes)
-{
-    struct compaction *c = &wal->compact;
-    wal->segments[0]->busy = false;
-    if (bytes != (int64_t)wal->read.bytes) {
-        wal_fail(wal, "read", bytes < 0 ? (int)bytes : 0);
-        return;
-    }
-    c->chunk_bytes = (size_t)bytes;
-    c->step = COMPACT_READY;
-}
-
 static struct view rest_of_chunk(const struct compaction *c)
 {
     return (struct view){c->chunk + c->chunk_used, c->chunk_bytes - c->chunk_used};
@@ -357,14 +313,14 @@ static void begin(struct wal *wal)
     c->definition_found = false;
     c->offset = SEGMENT_START;
     c->chunk_used = c->chunk_bytes = 0;
+    c->check = (struct segment_check){.at = SEGMENT_START, .batch = SEGMENT_START};
     c->step = COMPACT_READY;
 }
 
 static void finish(struct wal *wal)
 {
     struct compaction *c = &wal->compact;
-    /* Purged messages that are not freed yet still carry the mark; their turn comes soon. Or the disk has not told of all that
-       lay there: then it may not go, ever. */
+    /* Purged messages that are not freed yet still carry the mark; their turn comes soon. */
     if (wal->segments[0]->items > 0) {
         if (wal->now_ms > c->read_ms + PATIENCE_MS)
             wal_fail(wal, "an old segment cannot be read back as it was written", 0);
@@ -395,7 +351,7 @@ static bool read_through(struct slice *slice)
         case NEED_CHUNK: {
             const uint64_t next = c->offset + c->chunk_used + c->skip;
             c->skip = 0;
-            begin_read(wal, next);
+            compact_read(wal, next);
             return false;
         }
         case FILE_END:
@@ -403,7 +359,7 @@ static bool read_through(struct slice *slice)
         case SLICE_END:
             return false;
         case DAMAGED:
-            wal_fail(wal, "a segment cannot be read back", 0);
+            compact_fail(wal, c->offset + c->chunk_used);
             return false;
         }
     }

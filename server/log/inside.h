@@ -3,10 +3,15 @@
  *
  *     wal.c        opening, closing, what the log says of itself
  *     append.c     what the watcher is told becomes records, batches, bytes in the tail
- *     segments.c   the files: prepared ahead, rotated, synced, given back; all jobs of the helper thread
+ *     segments.c   the list of files: rotated, synced; the jobs of the helper thread
+ *     room.c       files made ahead, used again and given back; a full disk
  *     account.c    which segment holds what still counts
+ *     scan.c       what files there are
+ *     scan_read.c  the batches in them
  *     recover.c    the start: scan, check, fold, cut
+ *     begin.c      and a segment for this run
  *     compact.c    what counts in the oldest segment is written anew, in slices
+ *     compact_read.c  its file is read for that, and checked
  *     repair.c     reading past damage, and copying a log in use
  *
  * Segments stand in wal->segments in the order of their numbers: old ones, the *tail*, to which batches are appended, and
@@ -27,6 +32,7 @@
 #include "server/log/wal.h"
 #include "server/log/worker.h"
 
+#include <errno.h>
 #include <xxhash.h>
 
 #define WAL_BUFFER_BYTES  ((size_t)1024 * 1024) /* of records; a longer batch is written in pieces */
@@ -95,6 +101,15 @@ struct read_job {
     struct segment *segment;
     uint64_t offset;
     size_t bytes;
+    bool bad; /* what was read is not what was written */
+};
+
+/* How far the segment that is compacted has been summed up. */
+struct segment_check {
+    uint64_t at, batch; /* offsets: up to here; where the batch at hand begins */
+    uint8_t header[BATCH_HEADER_BYTES];
+    uint32_t have; /* of the header */
+    uint64_t left; /* of the records */
 };
 
 /* A segment that holds nothing more, until a batch that says so is safe. */
@@ -113,6 +128,8 @@ struct compaction {
     uint64_t written_bytes; /* what compaction has written in all */
     uint8_t *chunk;         /* WAL_CHUNK_BYTES, while it is needed */
     size_t chunk_used, chunk_bytes;
+    struct segment_check check; /* the helper thread's while it reads */
+    XXH3_state_t *checksum;
     uint64_t offset;     /* in the segment, of the chunk */
     uint64_t batch_left; /* bytes of records of the batch at hand that are not yet looked at */
     uint64_t skip;       /* bytes to pass over: the rest of a large record */
@@ -207,6 +224,10 @@ void segment_fill_header(const struct wal *wal, uint64_t number, uint8_t out[SEG
 /* Room in the tail; below that a batch should begin in the next segment. */
 uint64_t segments_room(const struct wal *wal);
 uint64_t segments_margin(const struct wal *wal);
+static inline bool wal_is_prepared(const struct wal *wal)
+{
+    return wal->segment_count > wal->tail + 1;
+}
 /* With a prepared segment. */
 uint64_t segments_room_ahead(const struct wal *wal);
 /* Little room is left, and no segment prepared: has one made, and waits for it if there is hardly any room. */
@@ -221,6 +242,18 @@ void segments_free(struct segment *segment);
 uint64_t segments_disk_bytes(const struct wal *wal);
 void segments_collect(struct wal *wal);
 void wal_fail(struct wal *wal, const char *operation, int error);
+
+/* ---- room.c ---- */
+
+static inline bool is_disk_full(int result)
+{
+    return result == -ENOSPC || result == -EDQUOT;
+}
+/* Begins to make or to remove a segment if that is due. */
+void room_work(struct wal *wal);
+void room_done(struct wal *wal);
+/* Says whether the disk is full, and what goes on then. */
+void room_judge(struct wal *wal);
 
 /* ---- account.c ---- */
 
@@ -252,6 +285,12 @@ struct wal *wal_begin(const struct wal_options *options, const struct files *fil
 /* Everything up to the segment of this run. False with a line. */
 bool recover(struct wal *wal, struct wal_error *error);
 
+/* ---- begin.c ---- */
+
+struct scan;
+/* Batch `batch`, which ends there, is the last that counts. False with a line. */
+bool begin_run(struct wal *wal, const struct scan *scan, struct position end, uint64_t batch, struct wal_error *error);
+
 /* ---- compact.c ---- */
 
 /* Goes on for a slice; what it writes is in the batch at hand. */
@@ -259,7 +298,14 @@ void compact_slice(struct wal *wal);
 bool compact_is_due(const struct wal *wal);
 /* The room that it takes to write the oldest segment anew. */
 uint64_t compact_bytes(const struct wal *wal);
+
+/* ---- compact_read.c ---- */
+
+/* Has the chunk read that begins at that offset of the oldest segment: then the step is COMPACT_READY. */
+void compact_read(struct wal *wal, uint64_t offset);
 void compact_read_done(struct wal *wal, int64_t bytes);
+/* The oldest segment is damaged there. */
+void compact_fail(struct wal *wal, uint64_t offset);
 
 /* ---- the clock of counters ---- */
 

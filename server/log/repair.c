@@ -327,6 +327,15 @@ static int copy_all(const struct scan *scan, const struct files *to, uint8_t *bu
     return error != 0 ? error : to->sync_directory(to->user);
 }
 
+/* What is not copied is not needed; what is void by the last batch only is not worth the search. */
+static bool has_all_headers(const struct scan *scan, struct wal_error *error)
+{
+    for (uint32_t i = 0; i < scan->headless_count; i++)
+        if (!scan->headless[i].unused)
+            return scan_refuse_header(error, scan->headless[i].name);
+    return true;
+}
+
 bool wal_copy(const struct files *from, const struct files *to, void (*report_cb)(void *user, const char *line),
               void *user, struct wal_error *error)
 {
@@ -341,7 +350,7 @@ bool wal_copy(const struct files *from, const struct files *to, void (*report_cb
     }
     for (int tries = 0; tries < COPY_TRIES && result == -EAGAIN; tries++) {
         struct scan scan;
-        bool good = scan_all(&scan, from, false, error);
+        bool good = scan_all(&scan, from, false, error) && has_all_headers(&scan, error);
         result = good ? copy_all(&scan, to, buffer) : -EIO;
         if (good && result == 0)
             tell(&report, "%" PRIu32 " segments were copied", scan.count);

@@ -6,9 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
-
-#define READ_BYTES ((size_t)1024 * 1024)
 
 /* ---- the list ---------------------------------------------------------------------------------------------------- */
 
@@ -25,7 +22,6 @@ static bool refuse(struct wal_error *error, const char *format, ...)
 
 struct listing {
     struct scan *scan;
-    bool lenient;
     struct wal_error *error;
 };
 
@@ -42,17 +38,19 @@ static bool is_zero(const uint8_t *data, size_t bytes)
     return true;
 }
 
-static int add_blank(struct scan *scan, const char *name)
+static int add_headless(struct scan *scan, const char *name, bool unused)
 {
-    if (scan->blank_count == scan->blank_cap) {
-        const uint32_t cap = scan->blank_cap ? scan->blank_cap * 2 : 4;
-        struct scan_name *blank = realloc(scan->blank, cap * sizeof *blank);
-        if (!blank)
+    if (scan->headless_count == scan->headless_cap) {
+        const uint32_t cap = scan->headless_cap ? scan->headless_cap * 2 : 4;
+        struct scan_headless *headless = realloc(scan->headless, cap * sizeof *headless);
+        if (!headless)
             return -ENOMEM;
-        scan->blank = blank;
-        scan->blank_cap = cap;
+        scan->headless = headless;
+        scan->headless_cap = cap;
     }
-    snprintf(scan->blank[scan->blank_count++].text, FILES_NAME_BYTES, "%s", name);
+    struct scan_headless *h = &scan->headless[scan->headless_count++];
+    *h = (struct scan_headless){.unused = unused, .number = strtoull(name, NULL, 16)};
+    snprintf(h->name, sizeof h->name, "%s", name);
     return 0;
 }
 
@@ -94,11 +92,7 @@ static int judge(struct listing *listing, const char *name, const uint8_t *data,
     }
     if (result != SEGMENT_GOOD) {
         scan->bad_count++;
-        if (listing->lenient)
-            return 0;
-        refuse(listing->error,
-               "%s: the header is damaged; copy what is good with: ringmq-server --repair-log DIR --to NEWDIR", name);
-        return -EPROTO;
+        return add_headless(scan, name, false);
     }
     if (scan->log != 0 && scan->log != header.log) {
         refuse(listing->error, "%s belongs to another log than the other files", name);
@@ -110,30 +104,27 @@ static int judge(struct listing *listing, const char *name, const uint8_t *data,
     return add_file(scan, name, &header, bytes);
 }
 
-/* The beginning. *blank: there are only zeros, to the end: nothing has ever been appended to it. */
-static int64_t read_first(const struct files *table, int handle, uint8_t data[SEGMENT_START], bool *blank)
+/* True if there are only zeros from there to the end of the file; or -errno. */
+static int is_zero_from(const struct files *table, int handle, uint64_t offset)
 {
-    uint8_t more[SEGMENT_START];
-    uint64_t offset = SEGMENT_START;
-    const int64_t first = table->read(table->user, handle, data, SEGMENT_START, 0);
-    int64_t have = first;
-    *blank = first >= 0 && is_zero(data, (size_t)first);
-    while (*blank && have == SEGMENT_START) {
-        have = table->read(table->user, handle, more, sizeof more, offset);
+    uint8_t data[SEGMENT_START];
+    int64_t have;
+    do {
+        have = table->read(table->user, handle, data, sizeof data, offset);
         if (have < 0)
-            return have;
-        *blank = is_zero(more, (size_t)have);
-        offset += sizeof more;
-    }
-    return first;
+            return (int)have;
+        if (!is_zero(data, (size_t)have))
+            return false;
+        offset += (uint64_t)have;
+    } while (have == sizeof data);
+    return true;
 }
 
 static int look_at(void *arg, const char *name)
 {
     struct listing *listing = arg;
     const struct files *table = listing->scan->table;
-    uint8_t data[SEGMENT_START];
-    bool blank;
+    uint8_t data[SEGMENT_HEADER_BYTES];
     if (!is_segment_name(name))
         return 0;
     const int handle = table->open(table->user, name, 0);
@@ -143,14 +134,15 @@ static int look_at(void *arg, const char *name)
         refuse(listing->error, "%s: %s", name, strerror(-handle));
         return -EPROTO;
     }
-    const int64_t have = read_first(table, handle, data, &blank);
-    const int64_t bytes = table->size(table->user, handle);
+    const int64_t have = table->read(table->user, handle, data, sizeof data, 0);
+    const int blank = have >= 0 && is_zero(data, (size_t)have) ? is_zero_from(table, handle, (uint64_t)have) : 0;
+    const int64_t bytes = blank < 0 ? blank : table->size(table->user, handle);
     (void)table->close(table->user, handle);
     if (have < 0 || bytes < 0) {
         refuse(listing->error, "%s: %s", name, strerror((int)-(have < 0 ? have : bytes)));
         return -EPROTO;
     }
-    return blank ? add_blank(listing->scan, name) : judge(listing, name, data, (size_t)have, (uint64_t)bytes);
+    return blank ? add_headless(listing->scan, name, true) : judge(listing, name, data, (size_t)have, (uint64_t)bytes);
 }
 
 static int by_number(const void *x, const void *y)
@@ -159,9 +151,47 @@ static int by_number(const void *x, const void *y)
     return (a->number > b->number) - (a->number < b->number);
 }
 
+bool scan_refuse_header(struct wal_error *error, const char *name)
+{
+    return refuse(
+        error, "%s: the header is damaged; copy what is good with: ringmq-server --repair-log DIR --to NEWDIR", name);
+}
+
+/* True if nothing has ever been appended to a file; or -errno. */
+static int is_unused(const struct files *table, const char *name)
+{
+    const int handle = table->open(table->user, name, 0);
+    if (handle < 0)
+        return handle;
+    const int64_t bytes = table->size(table->user, handle);
+    int result = bytes < 0 ? (int)bytes : bytes >= SEGMENT_START;
+    if (result > 0)
+        result = is_zero_from(table, handle, SEGMENT_HEADER_BYTES);
+    (void)table->close(table->user, handle);
+    return result;
+}
+
+/* Damaged headers where none can be that was being written. */
+static bool judge_headless(struct scan *scan, struct wal_error *error)
+{
+    for (uint32_t i = 0; i < scan->headless_count; i++) {
+        struct scan_headless *h = &scan->headless[i];
+        if (h->unused || (scan->count > 0 && h->number < scan->files[0].number))
+            continue;
+        const bool last = scan->count == 0 || h->number > scan->files[scan->count - 1].number;
+        const int unused = last ? is_unused(scan->table, h->name) : 0;
+        if (unused < 0)
+            return refuse(error, "%s: %s", h->name, strerror(-unused));
+        if (!unused)
+            return scan_refuse_header(error, h->name);
+        h->unused = true;
+    }
+    return true;
+}
+
 bool scan_all(struct scan *scan, const struct files *table, bool lenient, struct wal_error *error)
 {
-    struct listing listing = {scan, lenient, error};
+    struct listing listing = {scan, error};
     *scan = (struct scan){.table = table};
     const int result = table->list(table->user, look_at, &listing);
     if (result == -ENOMEM)
@@ -185,237 +215,12 @@ bool scan_all(struct scan *scan, const struct files *table, bool lenient, struct
     }
     if (scan->count > 0)
         scan->receipts = scan->files[scan->count - 1].receipts;
-    return true;
+    return lenient || judge_headless(scan, error);
 }
 
 void scan_free(struct scan *scan)
 {
     free(scan->files);
-    free(scan->blank);
+    free(scan->headless);
     *scan = (struct scan){0};
-}
-
-/* ---- batches ----------------------------------------------------------------------------------------------------- */
-
-bool scan_open(const struct scan *scan, const struct scan_file *file, struct scan_reader *reader)
-{
-    *reader = (struct scan_reader){
-        .table = scan->table, .file = file, .salt = segment_salt(scan->log, file->number), .cap = READ_BYTES};
-    reader->data = malloc(reader->cap);
-    if (!reader->data) {
-        reader->error = -ENOMEM;
-        return false;
-    }
-    reader->handle = reader->table->open(reader->table->user, file->name, 0);
-    if (reader->handle >= 0)
-        return true;
-    reader->error = reader->handle;
-    free(reader->data);
-    return false;
-}
-
-void scan_close(struct scan_reader *reader)
-{
-    (void)reader->table->close(reader->table->user, reader->handle);
-    free(reader->data);
-}
-
-/* The bytes at offset, at least so many; NULL if the file ends before, or on an error. */
-static const uint8_t *want(struct scan_reader *r, uint64_t offset, size_t bytes)
-{
-    if (offset >= r->from && offset + bytes <= r->from + r->have)
-        return r->data + (offset - r->from);
-    if (offset + bytes > r->file->file_bytes)
-        return NULL;
-    if (bytes > r->cap) {
-        uint8_t *data = realloc(r->data, bytes);
-        if (!data) {
-            r->error = -ENOMEM;
-            return NULL;
-        }
-        r->data = data;
-        r->cap = bytes;
-    }
-    const int64_t have = r->table->read(r->table->user, r->handle, r->data, r->cap, offset);
-    r->from = offset;
-    r->have = have > 0 ? (size_t)have : 0;
-    if (have < 0)
-        r->error = (int)have;
-    return r->have >= bytes ? r->data : NULL;
-}
-
-enum scan_result scan_batch(struct scan_reader *reader, uint64_t offset, struct batch_header *header,
-                            struct view *records)
-{
-    const uint8_t *data = want(reader, offset, BATCH_HEADER_BYTES);
-    if (reader->error != 0)
-        return SCAN_ERROR;
-    if (!data || !batch_header_read(data, reader->salt, header))
-        return SCAN_NONE;
-    const uint8_t *body = want(reader, offset + BATCH_HEADER_BYTES, header->bytes);
-    if (reader->error != 0)
-        return SCAN_ERROR;
-    if (!body || XXH3_64bits_withSeed(body, header->bytes, reader->salt) != header->checksum)
-        return SCAN_TORN;
-    *records = (struct view){body, header->bytes};
-    return SCAN_GOOD;
-}
-
-bool scan_seek(struct scan_reader *reader, uint64_t *offset)
-{
-    struct batch_header header;
-    while (*offset + BATCH_HEADER_BYTES <= reader->file->file_bytes) {
-        const uint8_t *data = want(reader, *offset, BATCH_HEADER_BYTES);
-        if (!data)
-            return false;
-        const size_t left = reader->have - (size_t)(*offset - reader->from);
-        const uint8_t *found = memmem(data, left, BATCH_MAGIC, sizeof BATCH_MAGIC - 1);
-        if (!found) {
-            *offset += left - (sizeof BATCH_MAGIC - 2); /* it may begin in the last bytes */
-            continue;
-        }
-        *offset += (uint64_t)(found - data);
-        data = want(reader, *offset, BATCH_HEADER_BYTES);
-        if (data && batch_header_read(data, reader->salt, &header))
-            return true;
-        if (reader->error != 0)
-            return false;
-        ++*offset;
-    }
-    return false;
-}
-
-/* ---- the beginning ----------------------------------------------------------------------------------------------- */
-
-bool scan_expect(const struct scan *scan, uint32_t start, uint32_t index, uint64_t *expected)
-{
-    const struct scan_file *f = &scan->files[index];
-    const uint64_t first = scan->files[start].number;
-    if (*expected != 0 || index == start)
-        return true;
-    const bool nothing_before = f->before_segment < first ||
-                                (f->before_segment == first && f->before_offset <= SEGMENT_START);
-    if (f->run == scan->files[index - 1].run || !nothing_before)
-        return false;
-    *expected = f->first_of_run;
-    return true;
-}
-
-/* The valid batches at the beginning of a file: numbers first .. next - 1; 0 and 0: none. */
-struct summary {
-    uint64_t first, next;
-    uint64_t oldest; /* what the last of them says */
-};
-
-static int summarize(const struct scan *scan, const struct scan_file *f, struct summary *out)
-{
-    struct scan_reader reader;
-    struct batch_header header;
-    struct view records;
-    uint64_t offset = SEGMENT_START;
-    *out = (struct summary){0, 0, 0};
-    if (!scan_open(scan, f, &reader))
-        return reader.error;
-    while (scan_batch(&reader, offset, &header, &records) == SCAN_GOOD && header.number < f->void_from &&
-           (out->next == 0 || header.number == out->next)) {
-        if (out->first == 0)
-            out->first = header.number;
-        out->next = header.number + 1;
-        out->oldest = header.oldest;
-        offset += BATCH_HEADER_BYTES + header.bytes;
-    }
-    const int error = reader.error;
-    scan_close(&reader);
-    return error;
-}
-
-/* How far the batches follow each other from that file on; *oldest: what the last of them says. */
-static uint64_t reach(const struct scan *scan, const struct summary *summaries, uint32_t start, uint64_t *oldest)
-{
-    uint64_t expected = 0;
-    *oldest = 0;
-    for (uint32_t i = start; i < scan->count && scan_expect(scan, start, i, &expected); i++) {
-        if (summaries[i].first == 0 || (expected != 0 && summaries[i].first != expected))
-            continue;
-        expected = summaries[i].next;
-        *oldest = summaries[i].oldest;
-    }
-    return expected;
-}
-
-int scan_start(const struct scan *scan, uint32_t *start)
-{
-    struct summary *summaries = NULL;
-    uint64_t furthest = 0, oldest;
-    int error = 0;
-    *start = 0;
-    if (scan->count <= 1)
-        return 0;
-    summaries = calloc(scan->count, sizeof *summaries);
-    if (!summaries)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < scan->count && error == 0; i++)
-        error = summarize(scan, &scan->files[i], &summaries[i]);
-    furthest = reach(scan, summaries, 0, &oldest);
-    for (uint32_t i = 1; i < scan->count && error == 0; i++) {
-        const uint64_t end = summaries[i].first != 0 ? reach(scan, summaries, i, &oldest) : 0;
-        if (end > furthest && oldest >= scan->files[i].number) {
-            furthest = end;
-            *start = i;
-        }
-    }
-    free(summaries);
-    return error;
-}
-
-/* ---- behind the end ---------------------------------------------------------------------------------------------- */
-
-static void note(struct scan_rest *rest, const struct batch_header *h)
-{
-    if (h->oldest > rest->oldest)
-        rest->oldest = h->oldest;
-    if (h->synced_segment > rest->synced_segment ||
-        (h->synced_segment == rest->synced_segment && h->synced_offset > rest->synced_offset)) {
-        rest->synced_segment = h->synced_segment;
-        rest->synced_offset = h->synced_offset;
-    }
-}
-
-static int look_behind(const struct scan *scan, const struct scan_file *f, uint64_t offset, uint64_t expected,
-                       struct scan_rest *rest)
-{
-    struct scan_reader reader;
-    if (!scan_open(scan, f, &reader))
-        return reader.error;
-    while (scan_seek(&reader, &offset)) {
-        struct batch_header header;
-        struct view records;
-        const enum scan_result result = scan_batch(&reader, offset, &header, &records);
-        const bool counts = header.number >= expected && header.number < f->void_from;
-        if (result == SCAN_ERROR)
-            break;
-        if (counts) {
-            note(rest, &header);
-            rest->batches++;
-            rest->bytes += BATCH_HEADER_BYTES + header.bytes;
-        }
-        offset += result == SCAN_GOOD ? BATCH_HEADER_BYTES + header.bytes : 1;
-    }
-    const int error = reader.error;
-    scan_close(&reader);
-    return error;
-}
-
-int scan_behind(const struct scan *scan, uint32_t index, uint64_t offset, uint64_t expected, struct scan_rest *rest)
-{
-    int error = 0;
-    *rest = (struct scan_rest){0};
-    for (uint32_t i = index; i < scan->count && error == 0; i++) {
-        const struct scan_file *f = &scan->files[i];
-        rest->later_run = rest->later_run || (f->run > scan->files[index].run && f->first_of_run > expected);
-        if (f->run == scan->files[index].run && f->oldest > scan->files[index].oldest)
-            rest->oldest_safe = f->oldest;
-        error = look_behind(scan, f, i == index ? offset : SEGMENT_START, expected, rest);
-    }
-    return error;
 }

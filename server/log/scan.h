@@ -12,8 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct scan_name {
-    char text[FILES_NAME_BYTES];
+/* A file without a header that can be read. */
+struct scan_headless {
+    char name[FILES_NAME_BYTES];
+    bool unused;     /* nothing has ever been appended to it; else it stands before all others, */
+    uint64_t number; /* and is void if the log needs no segment up to this one */
 };
 
 struct scan_file {
@@ -31,9 +34,9 @@ struct scan {
     const struct files *table;
     struct scan_file *files; /* in the order of their numbers */
     uint32_t count, cap;
-    struct scan_name *blank; /* files that were being made and have never been used */
-    uint32_t blank_count, blank_cap;
-    uint32_t bad_count; /* headers that make no sense; only if `lenient` */
+    struct scan_headless *headless;
+    uint32_t headless_count, headless_cap;
+    uint32_t bad_count; /* headers that make no sense */
     uint64_t log;       /* 0: there is no segment */
     uint64_t run;       /* the latest */
     uint32_t receipts;  /* of the newest segment */
@@ -42,9 +45,16 @@ struct scan {
 /*
  * Lists the segments. False with one line: the directory cannot be read, a segment has a newer format, a damaged header, or
  * belongs to another log. `lenient`: damaged headers are passed over.
+ *
+ * A header that could not be written wholly is no damage: that of a file behind all others with nothing but zeros behind it, which
+ * was being made; and that of a file before all others, whose last life is over, if the log needs it no more. That is for the
+ * caller to say, who knows its last batch.
  */
 bool scan_all(struct scan *scan, const struct files *table, bool lenient, struct wal_error *error);
 void scan_free(struct scan *scan);
+
+/* The line about a file with a damaged header. Returns false. */
+bool scan_refuse_header(struct wal_error *error, const char *name);
 
 struct scan_reader {
     const struct files *table;

@@ -27,8 +27,9 @@ static struct wal *allocate(const struct wal_options *options, const struct file
     wal->by_mark = calloc(UINT16_MAX + 1, sizeof *wal->by_mark);
     wal->buffer = malloc(BATCH_HEADER_BYTES + WAL_BUFFER_BYTES);
     wal->checksum = XXH3_createState();
+    wal->compact.checksum = XXH3_createState();
     wal->worker = worker_open(options->threaded, options->wake_cb ? options->wake_cb : wake_nobody, options->user);
-    if (wal->by_mark && wal->buffer && wal->checksum && wal->worker && segments_reserve(wal))
+    if (wal->by_mark && wal->buffer && wal->checksum && wal->compact.checksum && wal->worker && segments_reserve(wal))
         return wal;
     wal_abandon(wal);
     return NULL;
@@ -48,6 +49,7 @@ void wal_abandon(struct wal *wal)
     for (uint32_t i = 0; i < wal->voided_count; i++)
         segments_free(wal->voided[i].segment);
     XXH3_freeState(wal->checksum);
+    XXH3_freeState(wal->compact.checksum);
     free(wal->compact.chunk);
     free(wal->buffer);
     free(wal->by_mark);

@@ -123,7 +123,7 @@ def listens(port):
 def run_console(block, port, folder):
     """Runs each command of a block in a folder, in which `build` is the programs' own, against the server on a port.
 
-    A server that a command leaves in the background is waited for.
+    A server that a command leaves in the background is waited for, and the end of one that a command kills.
     """
     env = dict(os.environ, PATH=BUILD + ":" + os.environ["PATH"], RINGMQ_URL=f"ringmq://127.0.0.1:{port}")
     if not os.path.lexists(folder / "build"):
@@ -133,5 +133,7 @@ def run_console(block, port, folder):
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if re.match(r"ringmq-server .*& ", command):
             until(lambda: listens(port), f"a server after $ {command}")
+        if command.startswith("kill -9 $(cat server.pid)"):
+            until(lambda: not listens(port), f"no server after $ {command}")
         assert prints(expected, run.stdout), (
             f"$ {command}\nexpected:\n{textwrap.indent(expected, '  ')}\ngot:\n{textwrap.indent(run.stdout, '  ')}")

@@ -1,6 +1,7 @@
 """The log, seen from outside: what is there again after a kill or a stop, what is not, and when a server does not start."""
 
 import ctypes
+import json
 import os
 import re
 import resource
@@ -11,10 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from process import SERVER, Server, run
+from process import ROOT, SERVER, Server, run
 from test_protocol_md import rows, section, words
 from wire import refusal, until
 
+CLI = os.environ.get("RINGMQ_CLI", str(ROOT / "build" / "ringmq-cli"))
 LEVELS = ["os", "interval", "fsync"]
 
 
@@ -299,6 +301,32 @@ def test_log_info_and_log_compact(keeper):
     assert wire.call("log.info")["live_bytes"] < 10000
 
 
+def test_log_info_is_a_table_for_people_and_as_it_was_for_programs(keeper):
+    wire = keeper.start("--durability", "os", "--log_segment_bytes", "64kb")
+    wire.call("queue.create", "q")
+    until(lambda: [wire.call("publish", "q", ["x" * 10000]) for _ in range(10)]
+          and wire.call("log.info")["segment_count"] >= 4, "there are files enough")
+
+    until(lambda: wire.call("log.info")["segments"][-1]["use"] == "prepared", "nothing changes any more")
+
+    def shell(*words):
+        command = [CLI, "-s", keeper.server.socket_path, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+
+    info = wire.call("log.info")
+    head, _, table = shell("--no-raw", "log", "info").partition("\nsegments:\n")
+    shown = dict(line.split(":", 1) for line in head.splitlines())
+    assert shown["live_bytes"].split() == ["(integer)", str(info["live_bytes"])]
+    assert shown["state"].strip() == '"good"'
+    assert json.loads(shown["sync_us"].replace("(empty list)", "[]")) == info["sync_us"], "a line for all buckets"
+    names, *lines = [line.split() for line in table.splitlines()]
+    assert names == list(info["segments"][0])
+    assert lines == [[str(value) for value in segment.values()] for segment in info["segments"]]
+    assert len({len(line.rstrip()) for line in table.splitlines()}) == 1, "numbers stand below each other"
+    assert json.loads(shell("--json", "log", "info"))["segments"] == info["segments"]
+    assert "live_bytes\t%d\n" % info["live_bytes"] in shell("--raw", "log", "info")
+
+
 def test_every_key_of_log_info_and_of_the_log_in_server_info_is_in_the_document(keeper):
     """The tables are what the server answers."""
     wire = keeper.start()
@@ -482,6 +510,8 @@ def test_a_log_that_has_failed_says_what_it_has_not_kept(keeper):
     assert refusal(wire.call, "publish", "q", ["c"]) == ("LOG_FAILED", {"applied": True}, False)
     assert refusal(wire.call, "publish", "q", ["d"]) == ("LOG_FAILED", {}, False)
     assert wire.call("publish", "memory", ["e"]) == [1, 1]
+    (got,) = wire.call("receive", "memory")
+    assert wire.call("ack", [got[0]]) == 1, "nothing of it was to be kept"
     assert wire.call("log.info")["state"] == "failed" and "File too large" in wire.call("log.info")["why"]
     (got,) = wire.call("receive", "q")
     assert refusal(wire.call, "ack", [got[0]]) == ("LOG_FAILED", {"applied": True}, False)

@@ -116,16 +116,32 @@ static bool header_is_left(const struct wounds *x, const struct wound_batch *b, 
                   x->files[file].data + b->offset, BATCH_HEADER_BYTES);
 }
 
-/* Like a file that was being made when the power went. */
-static bool is_blank(const uint8_t *data, size_t bytes)
+static bool is_zero(const uint8_t *data, size_t bytes)
 {
     return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
+}
+
+static bool header_differs(const struct wounds *x, uint32_t file, const uint8_t *data, size_t bytes)
+{
+    return bytes < SEGMENT_HEADER_BYTES || memcmp(data, x->files[file].data, SEGMENT_HEADER_BYTES) != 0;
+}
+
+/* Like a file that was being made when the power went: zeros, or part of a header (that is of no later version) and zeros. */
+static bool is_blank(const struct wounds *x, uint32_t file, const uint8_t *data, size_t bytes)
+{
+    if (is_zero(data, bytes))
+        return true;
+    if (bytes < SEGMENT_START || file < x->file_count - 1 || !header_differs(x, file, data, bytes))
+        return false;
+    const bool newer = memcmp(data, x->files[file].data, 8) == 0 &&
+                       (data[8] > SEGMENT_VERSION || !is_zero(data + 9, 3));
+    return !newer && is_zero(data + SEGMENT_HEADER_BYTES, bytes - SEGMENT_HEADER_BYTES);
 }
 
 /* True if something that is left says that more than the first `left` batches had been safe. */
 static bool is_known(const struct wounds *x, size_t left, uint32_t file, const uint8_t *data, size_t bytes)
 {
-    const bool blank = is_blank(data, bytes);
+    const bool blank = is_blank(x, file, data, bytes);
     const struct position end = end_of(x, left);
     const uint64_t oldest = left > 0 ? x->batches[left - 1].header.oldest : x->files[0].header.oldest;
     for (size_t i = 0; i < x->batch_count; i++) {
@@ -144,8 +160,7 @@ static bool is_known(const struct wounds *x, size_t left, uint32_t file, const u
 
 static bool header_is_hurt(const struct wounds *x, uint32_t file, const uint8_t *data, size_t bytes)
 {
-    const bool good = bytes >= SEGMENT_HEADER_BYTES && memcmp(data, x->files[file].data, SEGMENT_HEADER_BYTES) == 0;
-    return !good && !is_blank(data, bytes);
+    return header_differs(x, file, data, bytes) && !is_blank(x, file, data, bytes);
 }
 
 /* ---- trials ------------------------------------------------------------------------------------------------------ */

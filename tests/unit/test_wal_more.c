@@ -2,8 +2,10 @@
 #include "tests/support/wal_world.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,11 +111,192 @@ static void test_a_log_that_fails_while_copies_are_written_anew_still_lets_them_
     }
 }
 
+/* ---- what compaction reads back ---------------------------------------------------------------------------------- */
+
+/* A log of several segments, of small messages or of one that is longer than what is read at a time. */
+static void fill(struct fixture *f, bool large)
+{
+    static uint8_t body[3 * WAL_CHUNK_BYTES];
+    const struct publication p = {.body = {body, sizeof body}, .delay_ms = -1, .ttl_ms = -1};
+    const struct publications all = {.items = &p, .count = 1};
+    struct publish_result result;
+    for (int i = 0; i < 40; i++) {
+        if (i == 2 && large)
+            assert_int_equal(
+                broker_publish(&f->w.b, f->w.now_ms, broker_queue_find(&f->w.b, "plain", 5), &all, &plainly, &result),
+                ERR_NONE);
+        publish(f, "plain", 4000);
+        turn(f);
+    }
+    assert_true(f->w.wal->tail >= 2);
+}
+
+static void test_a_rotten_batch_that_compaction_meets_is_the_end_of_the_log_at_once(void **state)
+{
+    (void)state;
+    for (int large = 0; large < 2; large++)
+        for (uint64_t n = 0; n < 64; n++) {
+            struct fixture f;
+            begin(&f, WAL_OS);
+            fill(&f, large);
+            const struct segment *s = f.w.wal->segments[0];
+            const uint64_t at = SEGMENT_START + (s->used - SEGMENT_START) * n / 64;
+            char name[FILES_NAME_BYTES];
+            memcpy(name, s->name, sizeof name);
+            disk_flip_bit(f.disk, name, at * 8 + n % 8);
+            wal_compact(f.w.wal);
+            for (int i = 0; i < 200 && wal_state(f.w.wal) == WAL_GOOD; i++)
+                turn(&f);
+            struct wal_info info;
+            uint64_t offset;
+            wal_info(f.w.wal, &info);
+            assert_int_equal(info.state, WAL_FAILED);
+            assert_memory_equal(info.why, name, strlen(name));
+            assert_int_equal(sscanf(info.why + strlen(name), ", offset %" SCNu64 ": the batch cannot be read", &offset),
+                             1);
+            assert_true(offset >= SEGMENT_START && offset <= at);
+            end(&f);
+        }
+}
+
+static void test_a_large_message_is_checked_and_compacted_like_others(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, WAL_OS);
+    fill(&f, true);
+    const uint64_t first = f.w.wal->segments[0]->number, end_number = wal_tail(f.w.wal)->number;
+    wal_compact(f.w.wal);
+    for (int i = 0; i < 400 && f.w.wal->segments[0]->number <= end_number; i++)
+        turn(&f);
+    assert_int_equal(wal_state(f.w.wal), WAL_GOOD);
+    assert_true(f.w.wal->segments[0]->number > first && f.w.wal->segments[0]->number > end_number);
+    end(&f);
+}
+
+/* ---- headers that were not written wholly ------------------------------------------------------------------------ */
+
+static void copy_file(const struct fixture *f, const char *name, uint8_t *copy, size_t *bytes)
+{
+    const uint8_t *data = disk_file_bytes(f->disk, name, bytes);
+    assert_non_null(data);
+    assert_true(*bytes <= WAL_SEGMENT_MIN);
+    memcpy(copy, data, *bytes);
+}
+
+/* Opens what a crash has left with that file in it: true if it opens, and then with what was there. */
+static bool opens_with(const struct fixture *f, const char *name, const uint8_t *data, size_t bytes)
+{
+    struct wal_world w = f->w;
+    w.disk = disk_clone(f->disk, 1);
+    disk_put_file(w.disk, name, data, bytes);
+    const bool opened = world_open(&w);
+    if (opened) {
+        const uint8_t *left = disk_file_bytes(w.disk, name, &bytes);
+        assert_true(world_is_as_it_was(&w));
+        assert_true(!left || memcmp(left, "ringmq", 6) == 0); /* it is gone; or made anew under that name */
+        world_die(&w);
+    } else if (!strstr(w.error.text, name) || !strstr(w.error.text, "the header is damaged")) {
+        fail_msg("%s", w.error.text);
+    }
+    disk_free(w.disk);
+    return opened;
+}
+
+/* The next turns without the helper thread: what is void stays where it is. */
+static void turns_without_jobs(struct fixture *f)
+{
+    for (int i = 0; i < 10; i++) {
+        f->w.now_ms++;
+        broker_turn(&f->w.b, f->w.now_ms);
+        broker_effects_done(&f->w.b);
+        wal_write(f->w.wal, f->w.now_ms);
+    }
+}
+
+static void test_a_header_torn_on_the_way_to_another_life_belongs_to_a_void_file(void **state)
+{
+    struct fixture f;
+    uint8_t header[SEGMENT_START], copy[WAL_SEGMENT_MIN];
+    char void_name[FILES_NAME_BYTES], oldest_name[FILES_NAME_BYTES];
+    size_t bytes;
+    (void)state;
+    begin(&f, WAL_OS);
+    for (int i = 0; i < 40; i++) {
+        publish(&f, "plain", 4000);
+        turn(&f);
+    }
+    (void)broker_queue_purge(&f.w.b, broker_queue_find(&f.w.b, "plain", 5), 1u << MESSAGE_READY);
+    wal_event(f.w.wal);
+    turns_without_jobs(&f);
+    assert_true(f.w.wal->voided_count > 0);
+    memcpy(void_name, f.w.wal->voided[0].segment->name, sizeof void_name);
+    memcpy(oldest_name, f.w.wal->segments[0]->name, sizeof oldest_name);
+    segment_fill_header(f.w.wal, f.w.wal->next_segment, header);
+    world_die(&f.w);
+    for (size_t torn = 0; torn < SEGMENT_HEADER_BYTES; torn++) {
+        copy_file(&f, void_name, copy, &bytes);
+        memcpy(copy, header, torn);
+        assert_true(opens_with(&f, void_name, copy, bytes));
+    }
+    /* The same of a file that is needed is damage. */
+    copy_file(&f, oldest_name, copy, &bytes);
+    memcpy(copy, header, 40);
+    disk_put_file(f.disk, void_name, header, 0);
+    assert_false(opens_with(&f, oldest_name, copy, bytes));
+    end(&f);
+}
+
+static void test_a_header_torn_in_the_making_belongs_to_a_file_that_was_never_used(void **state)
+{
+    struct fixture f;
+    uint8_t copy[WAL_SEGMENT_MIN];
+    char name[FILES_NAME_BYTES];
+    size_t bytes;
+    (void)state;
+    begin(&f, WAL_OS);
+    while (f.w.wal->segment_count == f.w.wal->tail + 1) {
+        publish(&f, "plain", 400);
+        turn(&f);
+    }
+    memcpy(name, f.w.wal->segments[f.w.wal->tail + 1]->name, sizeof name);
+    world_die(&f.w);
+    for (size_t torn = 0; torn < SEGMENT_HEADER_BYTES; torn++) {
+        copy_file(&f, name, copy, &bytes);
+        memset(copy + torn, 0, SEGMENT_HEADER_BYTES - torn);
+        assert_true(opens_with(&f, name, copy, bytes));
+        if (torn == 0)
+            continue;
+        copy[bytes - 1] = 1;
+        assert_false(opens_with(&f, name, copy, bytes));
+        assert_false(opens_with(&f, name, copy, torn));
+    }
+    end(&f);
+}
+
+static void test_a_header_torn_in_the_making_of_the_first_file_of_all_is_no_log_yet(void **state)
+{
+    static const uint8_t header[SEGMENT_START] = "ringmq";
+    struct fixture f;
+    (void)state;
+    f.disk = disk_new(1);
+    disk_put_file(f.disk, "0000000000000001.seg", header, sizeof header);
+    world_init(&f.w, f.disk, WAL_OS, 1);
+    assert_true(world_open(&f.w));
+    assert_int_equal(f.w.wal->segment_count, 1);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_backlog_of_many_segments_does_not_keep_their_files_open),
         cmocka_unit_test(test_a_log_that_fails_while_copies_are_written_anew_still_lets_them_go),
+        cmocka_unit_test(test_a_rotten_batch_that_compaction_meets_is_the_end_of_the_log_at_once),
+        cmocka_unit_test(test_a_large_message_is_checked_and_compacted_like_others),
+        cmocka_unit_test(test_a_header_torn_on_the_way_to_another_life_belongs_to_a_void_file),
+        cmocka_unit_test(test_a_header_torn_in_the_making_belongs_to_a_file_that_was_never_used),
+        cmocka_unit_test(test_a_header_torn_in_the_making_of_the_first_file_of_all_is_no_log_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
