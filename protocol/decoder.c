@@ -1,11 +1,14 @@
 /*
  * How the decoder works
  *
- * msgpack-c's parsing template, instantiated below, is a state machine that can stop behind any item and go on later.
- * Its callbacks append nodes to one array; it keeps its open containers on a stack of LIMIT_DEPTH and refuses one more.
- * It calls back for a str, bin or ext only once all of its bytes lie behind each other.
+ * The happy path: a value begins and ends within the caller's input. The cursor (cursor.h) writes its nodes to one
+ * array in one go. It is decoded where it lies; nothing is copied.
  *
- * The happy path: a value begins and ends within the caller's input. It is parsed where it lies; nothing is copied.
+ * Whatever else may happen is the parser's: msgpack-c's parsing template, instantiated below, a state machine that can
+ * stop behind any item and go on later. It takes over where the cursor stopped, before the first item that is cut, an
+ * ext, not allowed or one node too many. Its callbacks (recorder.h) append nodes to the same array; it keeps its open
+ * containers on a stack of LIMIT_DEPTH and refuses one more. It calls back for a str, bin or ext only once all of its
+ * bytes lie behind each other. The cursor refuses nothing but for want of memory, so no limit is judged twice.
  *
  * If the input ends first, the value's bytes so far are copied to `held`, and parsing continues there. Further input is
  * appended in two ways. When the parser waits for a known number of bytes (of a number, a header, a text), exactly
@@ -28,10 +31,13 @@
  * Invariants
  *   - value_bytes == held_bytes + bytes of bodies, while a value is incomplete. 0: nothing has been seen of a value.
  *   - Nodes hold offsets, counted from `base`: the input or `held`. No pointer into `held` outlives a call.
- *   - A container's node is given its end anew with each finished element, so that the last one leaves the right one.
+ *   - In the parser a container's node is given its end anew with each finished element, so that the last one leaves
+ *     the right one. The cursor writes it once, when the container is complete.
+ *   - Unless `parsed` is set there is nothing to clean up behind a value.
  */
 #include "protocol/decoder.h"
 
+#include "protocol/cursor.h"
 #include "protocol/limits.h"
 #include "protocol/recorder.h"
 
@@ -80,9 +86,8 @@ struct body {
 
 struct decoder_impl {
     struct decoder public;
-    struct parser_context parser;
-    struct decoder_hooks hooks;
-    const uint8_t *base; /* what the nodes' offsets are counted from */
+    bool ready;  /* a value waits for decoder_next() */
+    bool parsed; /* the parser has seen some of the value: what stands below may be in use */
     uint8_t *held;
     size_t held_bytes;
     size_t held_cap;
@@ -91,30 +96,9 @@ struct decoder_impl {
     struct stream *streams;
     uint32_t stream_count;
     uint32_t stream_cap;
-    bool ready; /* a value waits for decoder_next() */
+    struct decoder_hooks hooks;
+    struct parser_context parser; /* its user, the recorder, owns the nodes */
 };
-
-/* Forgets the value and sets everything up for one that begins. */
-static void begin_value(struct decoder_impl *impl)
-{
-    struct recorder *r = &impl->parser.user;
-    r->count = 0;
-    r->least_bytes = 1;
-    r->standing_in = false;
-    r->too_many = false;
-    parser_init(&impl->parser);
-
-    impl->base = NULL;
-    impl->held_bytes = 0;
-    impl->parsed_bytes = 0;
-    impl->body.active = false;
-    impl->stream_count = 0;
-    impl->ready = false;
-    impl->public.nodes = r->nodes;
-    impl->public.node_count = 0;
-    impl->public.too_many_nodes = false;
-    impl->public.value_bytes = 0;
-}
 
 struct decoder *decoder_new(uint64_t max_value_bytes, const struct decoder_hooks *hooks)
 {
@@ -127,7 +111,6 @@ struct decoder *decoder_new(uint64_t max_value_bytes, const struct decoder_hooks
         impl->hooks = *hooks;
     impl->parser.user.max_bytes = max_value_bytes;
     impl->public.impl = impl;
-    begin_value(impl);
     return &impl->public;
 }
 
@@ -171,13 +154,10 @@ size_t decoder_memory(const struct decoder *d)
            impl->stream_cap * sizeof(struct stream);
 }
 
-const uint8_t *decoder_bytes(const struct decoder *d, const struct node *node)
+const uint8_t *decoder_stream_bytes(const struct decoder *d, const struct node *node)
 {
-    assert((node->type == NODE_STR || node->type == NODE_BIN || node->type == NODE_EXT) &&
-           !(node->flags & NODE_SKIPPED));
-    if (node->flags & NODE_STREAMED)
-        return d->impl->streams[node->value.uint].data;
-    return d->impl->base + node->value.offset;
+    assert(node->flags & NODE_STREAMED);
+    return d->impl->streams[node->value.uint].data;
 }
 
 void *decoder_take(struct decoder *d, const struct node *node)
@@ -190,17 +170,10 @@ void *decoder_take(struct decoder *d, const struct node *node)
     return owner;
 }
 
-void decoder_next(struct decoder *d)
+/* Cleans up behind a value that the parser has seen. */
+static __attribute__((cold)) void forget_parsed(struct decoder_impl *impl)
 {
-    struct decoder_impl *impl = d->impl;
-    struct recorder *r = &impl->parser.user;
-    assert(impl->ready);
     release_streams(impl);
-    if (r->cap * sizeof *r->nodes > KEPT_BYTES) {
-        free(r->nodes);
-        r->nodes = NULL;
-        r->cap = 0;
-    }
     if (impl->held_cap > KEPT_BYTES) {
         free(impl->held);
         impl->held = NULL;
@@ -211,7 +184,27 @@ void decoder_next(struct decoder *d)
         impl->streams = NULL;
         impl->stream_cap = 0;
     }
-    begin_value(impl);
+    impl->held_bytes = 0;
+    impl->public.too_many_nodes = false;
+    impl->parsed = false;
+}
+
+void decoder_next(struct decoder *d)
+{
+    struct decoder_impl *impl = d->impl;
+    struct recorder *r = &impl->parser.user;
+    assert(impl->ready);
+    if (UNLIKELY(impl->parsed))
+        forget_parsed(impl);
+    if (UNLIKELY(r->cap > KEPT_BYTES / sizeof *r->nodes)) {
+        free(r->nodes);
+        r->nodes = NULL;
+        r->cap = 0;
+    }
+    impl->ready = false;
+    d->nodes = r->nodes;
+    d->node_count = 0;
+    d->value_bytes = 0;
 }
 
 /* --- feeding ------------------------------------------------------------------------------------------------------ */
@@ -266,7 +259,7 @@ static bool hold(struct decoder_impl *impl, const uint8_t *bytes, size_t count)
     }
     memcpy(impl->held + impl->held_bytes, bytes, count);
     impl->held_bytes += count;
-    impl->base = impl->held;
+    impl->public.base = impl->held;
     return true;
 }
 
@@ -392,7 +385,8 @@ static bool wants_too_much(const struct decoder_impl *impl)
 }
 
 /* Goes on with a value of which some bytes are held. */
-static enum decoder_result feed_held(struct decoder_impl *impl, const uint8_t *input, size_t bytes, size_t *used)
+static __attribute__((noinline)) enum decoder_result feed_held(struct decoder_impl *impl, const uint8_t *input,
+                                                               size_t bytes, size_t *used)
 {
     size_t step_bytes = FIRST_STEP_BYTES;
     for (;;) {
@@ -424,30 +418,111 @@ static enum decoder_result feed_held(struct decoder_impl *impl, const uint8_t *i
     }
 }
 
+/* --- from the cursor to the parser -------------------------------------------------------------------------------- */
+
+/* What the parser would have added up for these nodes. */
+static uint64_t least_bytes(const struct node *nodes, uint32_t count)
+{
+    uint64_t bytes = 1;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += nodes[i].type == NODE_MAP ? 2 * (uint64_t)nodes[i].count : nodes[i].count;
+    return bytes;
+}
+
+/* Has the parser stand where the cursor stands: between two items that is no more than the open containers. */
+static void set_parser(struct decoder_impl *impl, const struct cursor *c)
+{
+    struct recorder *r = &impl->parser.user;
+    r->count = c->count;
+    r->least_bytes = least_bytes(r->nodes, c->count);
+    r->too_many = false;
+    parser_init(&impl->parser);
+    impl->parser.top = c->depth;
+    for (uint32_t i = 0; i < c->depth; i++) {
+        const struct cursor_level *level = &c->levels[i + 1];
+        struct parser_stack *open = &impl->parser.stack[i];
+        /* To the parser a container within this one has not been an element yet. */
+        uint32_t left = level->left + (i + 1 < c->depth);
+        level->node->value.end = c->count;
+        open->obj = (uint32_t)(level->node - r->nodes);
+        open->count = left;
+        open->ct = MSGPACK_CT_ARRAY_ITEM;
+        if (level->node->type == NODE_MAP) {
+            open->count = (left + 1) / 2;
+            open->ct = left % 2 == 0 ? MSGPACK_CT_MAP_KEY : MSGPACK_CT_MAP_VALUE;
+            open->map_key = NO_NODE;
+        }
+    }
+}
+
+/* Begins a value that the cursor could not read to its end. */
+static __attribute__((noinline)) enum decoder_result feed_parser(struct decoder_impl *impl, const struct cursor *c,
+                                                                 const uint8_t *input, size_t bytes, size_t *used)
+{
+    uint64_t max = impl->parser.user.max_bytes;
+    size_t at = c->at;
+    impl->parsed = true;
+    set_parser(impl, c);
+    enum decoder_result result = parse(impl, input, bytes < max ? bytes : (size_t)max, &at);
+    *used = at;
+    impl->public.value_bytes = at;
+    if (result != DECODER_NEED_MORE)
+        return result;
+    if (!hold(impl, input, at))
+        return end_refused(impl, DECODER_NO_MEMORY);
+    impl->parsed_bytes = at;
+    return feed_held(impl, input, bytes, used);
+}
+
+/*
+ * Has the cursor start again with more nodes as long as it wants them; they are doubled at least, so this is not done
+ * often. NEED_MORE: it is the parser's turn.
+ */
+static __attribute__((noinline)) enum decoder_result run_again(struct decoder_impl *impl, struct cursor *c,
+                                                               const uint8_t *input, size_t bytes)
+{
+    struct recorder *r = &impl->parser.user;
+    while (c->claimed > r->cap && c->claimed <= LIMIT_NODES) {
+        if (!reserve_nodes(r, c->claimed))
+            return end_refused(impl, r->refusal);
+        c->nodes = r->nodes;
+        c->cap = r->cap;
+        if (cursor_run(c, input, bytes))
+            return DECODER_READY;
+    }
+    return DECODER_NEED_MORE;
+}
+
 enum decoder_result decoder_feed(struct decoder *d, const void *input, size_t bytes, size_t *used)
 {
     struct decoder_impl *impl = d->impl;
+    struct recorder *r = &impl->parser.user;
     assert(!impl->ready);
     *used = 0;
-    if (d->refusal)
+    if (UNLIKELY(d->refusal))
         return DECODER_REFUSED;
-    if (bytes == 0)
+    if (UNLIKELY(bytes == 0))
         return DECODER_NEED_MORE;
+    if (UNLIKELY(!decoder_idle(d)))
+        return feed_held(impl, input, bytes, used);
 
-    if (decoder_idle(d)) {
-        uint64_t max = impl->parser.user.max_bytes;
-        size_t at = 0;
-        impl->base = input;
-        enum decoder_result result = parse(impl, input, bytes < max ? bytes : (size_t)max, &at);
-        *used = at;
-        d->value_bytes = at;
-        if (result != DECODER_NEED_MORE)
+    size_t most = bytes < r->max_bytes ? bytes : (size_t)r->max_bytes;
+    struct cursor c;
+    c.nodes = r->nodes;
+    c.cap = r->cap;
+    d->base = input;
+    if (UNLIKELY(!cursor_run(&c, input, most))) {
+        enum decoder_result result = run_again(impl, &c, input, most);
+        if (result == DECODER_NEED_MORE)
+            return feed_parser(impl, &c, input, bytes, used);
+        if (result == DECODER_REFUSED)
             return result;
-        if (!hold(impl, input, at))
-            return end_refused(impl, DECODER_NO_MEMORY);
-        impl->parsed_bytes = at;
     }
-    return feed_held(impl, input, bytes, used);
+    d->nodes = c.nodes;
+    d->node_count = c.count;
+    d->value_bytes = c.at;
+    *used = c.at;
+    return end_ready(impl);
 }
 
 const char *decoder_refusal_text(enum decoder_refusal refusal)

@@ -12,8 +12,9 @@
  *         DECODER_NEED_MORE: all input is taken; come back with more
  *         DECODER_REFUSED:   d->refusal says why; the stream can't be read on
  *     }
- * Any cut of the input works and no byte is parsed twice: the parser (msgpack-c's own template) keeps its state between
- * calls, and only the bytes of an unfinished value are kept.
+ * A value that lies whole in the input is decoded in one quick run. Any cut of the input works, and what has come is
+ * not decoded again: where the quick run stops, a parser (msgpack-c's own template) goes on, which keeps its state
+ * between calls, and only the bytes of an unfinished value are kept.
  *
  * What can fail, and is checked at the header, before any memory is taken for what it claims: depth above LIMIT_DEPTH,
  * a container that claims more elements than the value may have bytes, a value longer than `max_value_bytes`. A value
@@ -33,6 +34,7 @@
 
 #include "protocol/errors.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -108,6 +110,7 @@ struct decoder {
     bool too_many_nodes;
     enum decoder_refusal refusal;
     uint64_t value_bytes; /* wire bytes of the value so far, streamed and skipped ones included */
+    const uint8_t *base;  /* what the nodes' offsets are counted from, for decoder_bytes() */
     struct decoder_impl *impl;
 };
 
@@ -136,8 +139,15 @@ void decoder_next(struct decoder *d);
 /* True if no part of a value is held. */
 bool decoder_idle(const struct decoder *d);
 
+/* The bytes of a streamed node. */
+const uint8_t *decoder_stream_bytes(const struct decoder *d, const struct node *node);
+
 /* The bytes of a str, bin or ext node that was not skipped; node->count of them. */
-const uint8_t *decoder_bytes(const struct decoder *d, const struct node *node);
+static inline const uint8_t *decoder_bytes(const struct decoder *d, const struct node *node)
+{
+    assert(node->type >= NODE_STR && node->type <= NODE_EXT && !(node->flags & NODE_SKIPPED));
+    return node->flags & NODE_STREAMED ? decoder_stream_bytes(d, node) : d->base + node->value.offset;
+}
 
 /* Takes a streamed node's owner out: the caller has it now, the view stays valid as long as the owner. NULL if none. */
 void *decoder_take(struct decoder *d, const struct node *node);

@@ -1,6 +1,7 @@
 /*
  * recorder: the callbacks of msgpack-c's parsing template, for decoder.c alone. What the parser finds becomes nodes in
- * one array; nothing else is allocated. A callback returns RECORD_FAILED to end the parse, and `refusal` says why.
+ * one array, behind those that the cursor left there; nothing else is allocated. A callback returns RECORD_FAILED to
+ * end the parse, and `refusal` says why.
  *
  * The template hands the "object" of a container, here its node's index, to the callback of each finished element.
  */
@@ -10,6 +11,7 @@
 #include "protocol/decoder.h"
 #include "protocol/limits.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,20 +38,19 @@ struct recorder {
 
 enum { RECORD_FAILED = -1, RECORD_DONE = 0 };
 
-static int refuse(struct recorder *r, enum decoder_refusal refusal)
+static inline int refuse(struct recorder *r, enum decoder_refusal refusal)
 {
     r->refusal = refusal;
     return RECORD_FAILED;
 }
 
-/* False if the array does not grow: LIMIT_NODES is reached, or there is no memory (refusal says so). */
-static inline __attribute__((cold)) bool grow_nodes(struct recorder *r)
+/* Makes room for `count` nodes, at most LIMIT_NODES. False: no memory, and `refusal` says so. */
+static inline __attribute__((cold)) bool reserve_nodes(struct recorder *r, uint64_t count)
 {
-    if (r->cap == LIMIT_NODES) {
-        r->too_many = true;
-        return false;
-    }
-    uint32_t cap = r->cap ? r->cap * 2 : FIRST_NODES;
+    assert(count <= LIMIT_NODES);
+    uint32_t cap = r->cap ? r->cap : FIRST_NODES;
+    while (cap < count)
+        cap *= 2;
     if (cap > LIMIT_NODES)
         cap = LIMIT_NODES;
     struct node *nodes = realloc(r->nodes, cap * sizeof *nodes);
@@ -60,6 +61,16 @@ static inline __attribute__((cold)) bool grow_nodes(struct recorder *r)
     r->nodes = nodes;
     r->cap = cap;
     return true;
+}
+
+/* False if the array does not grow: LIMIT_NODES is reached, or there is no memory (refusal says so). */
+static inline __attribute__((cold)) bool grow_nodes(struct recorder *r)
+{
+    if (r->cap == LIMIT_NODES) {
+        r->too_many = true;
+        return false;
+    }
+    return reserve_nodes(r, r->cap + 1);
 }
 
 static inline int record(struct recorder *r, struct node node, uint32_t *index)

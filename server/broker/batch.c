@@ -59,7 +59,7 @@ uint64_t batch_cost_of(const struct queue *q, const struct publication *p)
     return cost + sizeof(struct ring_page) / RING_FANOUT + 1;
 }
 
-static uint64_t body_limit(const struct broker *b, const struct queue *q)
+uint64_t batch_body_limit(const struct broker *b, const struct queue *q)
 {
     int64_t own = q->attributes.max_message_bytes;
     return own != 0 ? (uint64_t)own : b->limits.max_message_bytes;
@@ -81,7 +81,7 @@ static enum error_code check_form(const struct queue *q, const struct publicatio
 static enum error_code check_limits(const struct broker *b, const struct queue *q, const struct publication *p,
                                     const char **which)
 {
-    if (p->body.bytes > body_limit(b, q)) {
+    if (p->body.bytes > batch_body_limit(b, q)) {
         *which = "max_message_bytes";
         return ERR_TOO_LARGE;
     }
@@ -278,7 +278,7 @@ enum error_code batch_run(struct broker *b, int64_t now_ms, struct batch *batch)
         return ERR_MEMORY_LIMIT;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct staged *s = &batch->staged[i];
-        if (is_duplicate(b, now_ms, s)) {
+        if (s->entry && is_duplicate(b, now_ms, s)) {
             duplicates++;
         } else if (!is_storable(s)) {
             refused++;

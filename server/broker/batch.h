@@ -53,6 +53,9 @@ void batch_free(struct broker *b, struct batch *batch);
 size_t batch_size(uint32_t cap);
 uint64_t batch_cost_of(const struct queue *q, const struct publication *p);
 
+/* The largest body that the queue takes. */
+uint64_t batch_body_limit(const struct broker *b, const struct queue *q);
+
 /*
  * Stages a message; `refused` is what the door knows to be wrong with it. by_topic: a priority is ignored by fifo queues.
  * False if memory ran out; the batch is then only good for batch_free().

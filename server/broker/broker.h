@@ -77,16 +77,16 @@ struct taker {
     struct peer *peer;
     struct taker *peer_prev, *peer_next;
     struct queue *queue;
-    struct ring_cursor at;               /* its place */
-    uint64_t id;                         /* consumer: its id; waiter: the caller's token */
-    int64_t visibility_ms;               /* -1: the queue's at the time of delivery */
-    uint32_t limit;                      /* consumer: prefetch; waiter: max */
-    uint32_t group_prefetch;             /* consumer: of its own; 0: the queue's */
-    struct group *groups, *newest_group; /* those that it alone may go on with, in the order of their coming */
-    struct group_list own;               /* those of them that have something for it now */
-    uint32_t held;                       /* unacked deliveries; of a waiter, what it has got so far */
-    uint64_t held_bytes;                 /* waiter: bodies got so far */
-    uint32_t oldest_held, newest_held;   /* slots of its deliveries, in order */
+    struct ring_cursor at;                  /* its place */
+    uint64_t id;                            /* consumer: its id; waiter: the caller's token */
+    int64_t visibility_ms;                  /* -1: the queue's at the time of delivery */
+    uint32_t limit;                         /* consumer: prefetch; waiter: max */
+    uint32_t group_prefetch;                /* consumer: of its own; 0: the queue's */
+    struct group *groups, *newest_group;    /* those that it alone may go on with, in the order of their coming */
+    struct group_list own;                  /* those of them that have something for it now */
+    uint32_t held;                          /* unacked deliveries; of a waiter, what it has got so far */
+    uint64_t held_bytes;                    /* waiter: bodies got so far */
+    struct slot *oldest_held, *newest_held; /* of its deliveries, in order */
     uint32_t batch_first, batch_last, batch_count; /* what this turn dealt to it */
     struct taker *batch_next;                      /* list of those who got something this turn */
     struct taker *over_next;
@@ -259,14 +259,26 @@ struct publish_options {
 
 /*
  * Publications and what the door already knows about them: a code of its own for a message that was wrong on the wire,
- * `refused[i]` != ERR_NONE with which[i]. Both arrays may be NULL.
+ * `refused[i]` != ERR_NONE with which[i]. Both arrays may be NULL. If all messages are nothing but a body, `bodies` is enough,
+ * and the others are NULL.
  */
 struct publications {
     const struct publication *items;
     uint32_t count;
     const enum error_code *refused;
     const char *const *which;
+    const struct view *bodies;
 };
+
+/* The i-th of them; of a bare body it is made in *room. */
+static inline const struct publication *publication_at(const struct publications *list, uint32_t i,
+                                                       struct publication *room)
+{
+    if (!list->bodies)
+        return &list->items[i];
+    *room = (struct publication){.body = list->bodies[i], .delay_ms = -1, .ttl_ms = -1};
+    return room;
+}
 
 /*
  * Stores messages in a queue; those that are duplicates or refused are in b->outcomes: TOO_LARGE, QUEUE_FULL, LIMIT,

@@ -38,6 +38,7 @@ static enum error_code check_receipts(struct broker *b, const uint64_t *receipts
 static enum error_code measure(struct broker *b, const struct commit_part *parts, uint32_t count, struct tally *tally,
                                uint32_t *messages)
 {
+    struct publication room;
     *messages = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct commit_part *part = &parts[i];
@@ -53,7 +54,7 @@ static enum error_code measure(struct broker *b, const struct commit_part *parts
             continue;
         }
         for (uint32_t j = 0; j < part->messages.count; j++)
-            (void)fanout_tally(tally, part->queue, &part->messages.items[j]);
+            (void)fanout_tally(tally, part->queue, publication_at(&part->messages, j, &room));
     }
     return ERR_NONE;
 }
@@ -61,6 +62,7 @@ static enum error_code measure(struct broker *b, const struct commit_part *parts
 /* Stages all parts; outcome_first and outcome_count are for now those of their staged messages. */
 static bool stage_parts(struct broker *b, struct batch *batch, struct commit_part *parts, uint32_t count)
 {
+    struct publication room;
     for (uint32_t i = 0; i < count; i++) {
         struct commit_part *part = &parts[i];
         const struct publications *p = &part->messages;
@@ -68,7 +70,7 @@ static bool stage_parts(struct broker *b, struct batch *batch, struct commit_par
         if (part->topic && !fanout_stage(b, batch, part->topic, part->key, p))
             return false;
         for (uint32_t j = 0; j < p->count && !part->topic; j++)
-            if (!batch_add(b, batch, part->queue, &p->items[j], j, p->refused ? p->refused[j] : ERR_NONE,
+            if (!batch_add(b, batch, part->queue, publication_at(p, j, &room), j, p->refused ? p->refused[j] : ERR_NONE,
                            p->which ? p->which[j] : NULL, false))
                 return false;
         part->outcome_count = batch->count - part->outcome_first;

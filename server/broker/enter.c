@@ -10,16 +10,21 @@
 
 #include <assert.h>
 
+static inline void cover(struct broker *b, struct queue *q, uint64_t id, int64_t expires_ms)
+{
+    if (expires_ms == 0)
+        return;
+    if (id < q->sweep_from)
+        q->sweep_from = id;
+    if (!timer_armed(&q->sweep) || expires_ms < q->sweep.deadline_ms) {
+        q->sweep.kind = TIMER_SWEEP;
+        timer_arm(&b->timers, &q->sweep, expires_ms);
+    }
+}
+
 void life_cover(struct broker *b, struct queue *q, const struct message *m)
 {
-    if (m->expires_ms == 0)
-        return;
-    if (m->id < q->sweep_from)
-        q->sweep_from = m->id;
-    if (!timer_armed(&q->sweep) || m->expires_ms < q->sweep.deadline_ms) {
-        q->sweep.kind = TIMER_SWEEP;
-        timer_arm(&b->timers, &q->sweep, m->expires_ms);
-    }
+    cover(b, q, m->id, m->expires_ms);
 }
 
 /* The earlier of the ends that ttl and retention set; 0 = never. */
@@ -51,7 +56,7 @@ bool life_needs_slot(const struct queue *q, int64_t now_ms, int64_t delay_ms, in
     return own_or(delay_ms, q->attributes.delay) > 0 || is_timed(q, expires_ms, ttl_ms);
 }
 
-static void date(struct queue *q, int64_t now_ms, struct message *m, int64_t ttl_ms)
+static inline void date(const struct queue *q, int64_t now_ms, struct message *m, int64_t ttl_ms)
 {
     bool by_ttl;
     message_set_published(m, now_ms);
@@ -60,7 +65,12 @@ static void date(struct queue *q, int64_t now_ms, struct message *m, int64_t ttl
         m->flags |= MESSAGE_TTL;
     if (is_timed(q, m->expires_ms, ttl_ms))
         m->flags |= MESSAGE_TIMED;
-    else if (m->expires_ms != 0)
+}
+
+/* What comes now must not expire before this one, or it has a timer. */
+static inline void note_end(struct queue *q, const struct message *m)
+{
+    if (m->expires_ms != 0 && !(m->flags & MESSAGE_TIMED))
         q->swept_ms = m->expires_ms;
 }
 
@@ -71,6 +81,7 @@ void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct messag
     int64_t due_ms = delay_ms > 0 ? now_ms + delay_ms : 0;
     enum message_state state = due_ms != 0 ? MESSAGE_DELAYED : MESSAGE_READY;
     date(q, now_ms, m, ttl_ms);
+    note_end(q, m);
     m->id = q->next_id++;
     struct ring_cursor at = ring_put(q->messages, m->id, m, state);
     q->state_bytes[state] += m->body_bytes;
@@ -83,7 +94,7 @@ void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct messag
         m->slot = slots_take(&b->slots);
         struct slot *slot = slots_at(&b->slots, m->slot);
         slot->at = at;
-        slot->since_ms = due_ms;
+        slot_set_since(slot, due_ms);
         bool expires_first = due_ms == 0 || (m->expires_ms != 0 && m->expires_ms < due_ms);
         life_arm(b, slot, expires_first ? m->expires_ms : due_ms);
     } else {
@@ -93,6 +104,35 @@ void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct messag
         b->watcher->stored_cb(b->watcher->user, q, m, state, due_ms, copies_follow);
     if (m->flags & MESSAGE_LINKED)
         order_settle(b, q, message_links(m)->group);
+}
+
+bool life_stamp(const struct queue *q, int64_t now_ms, struct message *stamp)
+{
+    *stamp = (struct message){.id = q->next_id, .slot = MESSAGE_NO_SLOT};
+    date(q, now_ms, stamp, -1);
+    return q->attributes.delay == 0 && !(stamp->flags & MESSAGE_TIMED);
+}
+
+static void tell_stored(struct broker *b, struct queue *q, uint64_t id, uint32_t count)
+{
+    struct ring_cursor at = ring_find(q->messages, id);
+    for (const uint64_t end = id + count; id < end; id++, at.lane++) {
+        if (at.lane == RING_FANOUT)
+            at = ring_find(q->messages, id);
+        b->watcher->stored_cb(b->watcher->user, q, life_message(at), MESSAGE_READY, 0, false);
+    }
+}
+
+void life_entered(struct broker *b, struct queue *q, uint32_t count, uint64_t bytes, int64_t expires_ms)
+{
+    const uint64_t first = q->next_id;
+    q->next_id += count;
+    q->state_bytes[MESSAGE_READY] += bytes;
+    if (expires_ms != 0)
+        q->swept_ms = expires_ms;
+    cover(b, q, first, expires_ms); /* the others expire with it */
+    if (watched(b, q))
+        tell_stored(b, q, first, count);
 }
 
 void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget)

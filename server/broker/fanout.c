@@ -79,12 +79,13 @@ enum error_code fanout_count(struct broker *b, const struct topic *topic, struct
         return broker_refuse(b, ERR_LIMIT, "max_routing");
     if (!routes_open(b, &routes, topic, key))
         return ERR_MEMORY_LIMIT;
+    struct publication room;
     bool few = true;
     for (uint32_t i = 0; i < messages->count && few; i++) {
         if (is_wrong(messages, i))
             tally->wrong++;
         else
-            few = tally_message(tally, &routes, &messages->items[i]);
+            few = tally_message(tally, &routes, publication_at(messages, i, &room));
     }
     routes_close(b, &routes);
     return few ? ERR_NONE : broker_refuse(b, ERR_LIMIT, "max_copies");
@@ -126,13 +127,14 @@ static bool stage_copies(struct broker *b, struct batch *batch, const struct rou
 bool fanout_stage(struct broker *b, struct batch *batch, const struct topic *topic, struct view key,
                   const struct publications *messages)
 {
+    struct publication room;
     struct routes routes;
     bool staged = routes_open(b, &routes, topic, key);
     for (uint32_t i = 0; i < messages->count && staged; i++) {
         if (is_wrong(messages, i))
             batch_add_wrong(batch, i, messages->refused[i], messages->which ? messages->which[i] : NULL);
         else
-            staged = stage_copies(b, batch, &routes, &messages->items[i], i);
+            staged = stage_copies(b, batch, &routes, publication_at(messages, i, &room), i);
     }
     routes_close(b, &routes);
     return staged;

@@ -8,11 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-static inline struct slot *slot_of(const struct broker *b, const struct message *m)
-{
-    return m->slot == MESSAGE_NO_SLOT ? NULL : slots_at(&b->slots, m->slot);
-}
-
 static void drop_note(struct broker *b, struct slot *slot)
 {
     if (slot->note)
@@ -21,9 +16,9 @@ static void drop_note(struct broker *b, struct slot *slot)
     slot->reason = PARK_NONE;
 }
 
-static void drop_slot(struct broker *b, struct message *m)
+static inline void drop_slot(struct broker *b, struct message *m)
 {
-    struct slot *slot = slot_of(b, m);
+    struct slot *slot = life_slot(b, m);
     if (!slot)
         return;
     timer_cancel(&b->timers, &slot->timer);
@@ -37,71 +32,18 @@ void life_drop_slot(struct broker *b, struct message *m)
     drop_slot(b, m);
 }
 
-/* From one state to another, with its bytes and what is kept beside the ring. */
-static inline void move(struct queue *q, struct ring_cursor at, enum message_state from, enum message_state to)
-{
-    struct message *m = life_message(at);
-    q->state_bytes[from] -= m->body_bytes;
-    q->state_bytes[to] += m->body_bytes;
-    ring_set(at, from, to);
-    if (m->flags & MESSAGE_LINKED) {
-        order_leave(q, m, from);
-        if (from == MESSAGE_DELAYED)
-            m->flags &= (uint8_t)~MESSAGE_HELD;
-        order_enter(q, m, to);
-    }
-}
-
-/* After a move: the message's group goes where it belongs. */
-static inline void settle(struct broker *b, struct queue *q, struct message *m)
-{
-    if (m->flags & MESSAGE_LINKED)
-        order_settle(b, q, message_links(m)->group);
-}
-
-struct slot *life_find(const struct broker *b, uint64_t receipt)
-{
-    struct slot *slot = slots_find(&b->slots, receipt);
-    if (!slot || !ring_is(slot->at, MESSAGE_INFLIGHT) || !life_queue(slot->at))
-        return NULL;
-    return slot;
-}
-
-void life_release(struct broker *b, struct slot *slot)
-{
-    struct taker *holder = slot->holder;
-    if (slot->prev != SLOT_NONE)
-        slots_at(&b->slots, slot->prev)->next = slot->next;
-    else if (holder)
-        holder->oldest_held = slot->next;
-    if (slot->next != SLOT_NONE)
-        slots_at(&b->slots, slot->next)->prev = slot->prev;
-    else if (holder)
-        holder->newest_held = slot->prev;
-    slot->prev = slot->next = SLOT_NONE;
-    slot->holder = NULL;
-    if (holder) {
-        assert(holder->held > 0);
-        holder->held--;
-        if (holder->state == TAKER_IDLE)
-            line_update(b, holder);
-    }
-}
-
 /* The delivery ends: its receipt is dead from here on. */
-static void end_delivery(struct broker *b, struct slot *slot)
+static inline void end_delivery(struct broker *b, struct slot *slot)
 {
     life_release(b, slot);
     timer_cancel(&b->timers, &slot->timer);
     b->inflight_count--;
 }
 
-void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from)
+/* Takes a message that has no slot any more out of its queue, for good. */
+static inline void leave(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from)
 {
     struct message *m = life_message(at);
-    if (from == MESSAGE_INFLIGHT)
-        end_delivery(b, slot_of(b, m));
-    drop_slot(b, m);
     q->state_bytes[from] -= m->body_bytes;
     ring_remove(at, from);
     if (m->flags & MESSAGE_LINKED) {
@@ -115,10 +57,28 @@ void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum me
         held_room(b, q);
 }
 
+void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from)
+{
+    struct message *m = life_message(at);
+    if (from == MESSAGE_INFLIGHT)
+        end_delivery(b, life_slot(b, m));
+    drop_slot(b, m);
+    leave(b, q, at, from);
+}
+
+void life_acked(struct broker *b, struct queue *q, struct slot *slot)
+{
+    const struct ring_cursor at = slot->at;
+    assert(!slot->note);
+    end_delivery(b, slot);
+    slots_give_one(&b->slots, slot);
+    leave(b, q, at, MESSAGE_INFLIGHT);
+}
+
 void life_clear(struct broker *b, struct ring_cursor at, unsigned from)
 {
     struct message *m = life_message(at);
-    struct slot *slot = slot_of(b, m);
+    struct slot *slot = life_slot(b, m);
     if (slot) {
         life_release(b, slot);
         drop_slot(b, m);
@@ -157,17 +117,17 @@ void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_c
         return;
     }
     if (from == MESSAGE_INFLIGHT)
-        end_delivery(b, slot_of(b, m));
-    move(q, at, from, MESSAGE_READY);
+        end_delivery(b, life_slot(b, m));
+    life_move(q, at, from, MESSAGE_READY);
     if (m->flags & MESSAGE_TIMED) {
-        life_arm(b, slot_of(b, m), m->expires_ms);
+        life_arm(b, life_slot(b, m), m->expires_ms);
     } else {
         drop_slot(b, m);
         life_cover(b, q, m);
     }
     if (watched(b, q))
         tell_ready(b, q, m, from);
-    settle(b, q, m);
+    life_settle(b, q, m);
     line_wake(b, q);
     if (b->lines)
         held_room(b, q); /* now it can be displaced */
@@ -176,15 +136,15 @@ void life_ready(struct broker *b, int64_t now_ms, struct queue *q, struct ring_c
 void life_delay(struct broker *b, struct queue *q, struct ring_cursor at, int64_t until_ms)
 {
     struct message *m = life_message(at);
-    struct slot *slot = slot_of(b, m);
+    struct slot *slot = life_slot(b, m);
     end_delivery(b, slot);
-    slot->since_ms = until_ms;
+    slot_set_since(slot, until_ms);
     life_arm(b, slot, m->expires_ms != 0 && m->expires_ms < until_ms ? m->expires_ms : until_ms);
     m->flags |= MESSAGE_HELD;
-    move(q, at, MESSAGE_INFLIGHT, MESSAGE_DELAYED);
+    life_move(q, at, MESSAGE_INFLIGHT, MESSAGE_DELAYED);
     if (watched(b, q))
         b->watcher->delayed_cb(b->watcher->user, q, m, until_ms);
-    settle(b, q, m);
+    life_settle(b, q, m);
     if (b->lines)
         held_room(b, q);
 }
@@ -209,9 +169,9 @@ static struct slot *slot_to_park(struct broker *b, struct ring_cursor at, enum m
         m->slot = slots_take(&b->slots); /* SLOT_NONE means the same in a message */
         if (m->slot == MESSAGE_NO_SLOT)
             return NULL;
-        slot_of(b, m)->at = at;
+        life_slot(b, m)->at = at;
     }
-    struct slot *slot = slot_of(b, m);
+    struct slot *slot = life_slot(b, m);
     if (from == MESSAGE_INFLIGHT)
         end_delivery(b, slot);
     else
@@ -231,7 +191,7 @@ void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
     }
     slot->reason = (uint8_t)reason;
     slot->note = life_note(b, note);
-    slot->since_ms = now_ms;
+    slot_set_since(slot, now_ms);
     /* Parking ends the ttl, and retention is counted anew. */
     m->expires_ms = q->attributes.retention != 0 ? now_ms + q->attributes.retention : 0;
     m->flags &= (uint8_t) ~(MESSAGE_TIMED | MESSAGE_TTL);
@@ -239,11 +199,11 @@ void life_park(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
         m->flags |= MESSAGE_TIMED;
         life_arm(b, slot, m->expires_ms);
     }
-    move(q, at, from, MESSAGE_PARKED);
+    life_move(q, at, from, MESSAGE_PARKED);
     if (watched(b, q))
         b->watcher->parked_cb(b->watcher->user, q, m, slot);
     COUNT(b, q, parks, 1);
-    settle(b, q, m);
+    life_settle(b, q, m);
 }
 
 void life_dead(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, enum message_state from,
@@ -261,7 +221,7 @@ void life_kick(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
 {
     struct message *m = life_message(at);
     m->attempts = 0;
-    drop_note(b, slot_of(b, m));
+    drop_note(b, life_slot(b, m));
     COUNT(b, q, kicks, 1);
     life_ready(b, now_ms, q, at, MESSAGE_PARKED);
 }
@@ -306,71 +266,6 @@ void life_return(struct broker *b, int64_t now_ms, struct slot *slot, int64_t de
         life_delay(b, q, at, now_ms + delay_ms);
     else
         life_ready(b, now_ms, q, at, MESSAGE_INFLIGHT);
-}
-
-/* The slot that the delivery will use; SLOT_NONE if memory ran out. */
-static uint32_t slot_for_delivery(struct broker *b, struct message *m)
-{
-    if (m->slot == MESSAGE_NO_SLOT)
-        return slots_take(&b->slots);
-    if (!slots_exhausted(&b->slots, m->slot)) {
-        timer_cancel(&b->timers, &slots_at(&b->slots, m->slot)->timer);
-        return m->slot;
-    }
-    uint32_t index = slots_take(&b->slots);
-    if (index != SLOT_NONE)
-        drop_slot(b, m);
-    return index;
-}
-
-/* A consumer's own visibility holds within the max_hold of the moment. */
-static int64_t visibility_of(const struct queue *q, const struct taker *taker)
-{
-    if (taker->visibility_ms < 0)
-        return q->attributes.visibility;
-    return taker->visibility_ms < q->attributes.max_hold ? taker->visibility_ms : q->attributes.max_hold;
-}
-
-bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, struct taker *taker)
-{
-    struct message *m = life_message(at);
-    uint32_t index = slot_for_delivery(b, m);
-    if (index == SLOT_NONE)
-        return false;
-    struct slot *slot = slots_at(&b->slots, index);
-    m->slot = index;
-    message_delivered(m, now_ms);
-    slot->at = at;
-    slot->since_ms = now_ms;
-    slot->holder = taker->kind == TAKER_CONSUMER ? taker : NULL;
-    slot->prev = taker->newest_held;
-    slot->next = SLOT_NONE;
-    if (slot->prev != SLOT_NONE)
-        slots_at(&b->slots, slot->prev)->next = index;
-    else
-        taker->oldest_held = index;
-    taker->newest_held = index;
-    taker->held++;
-    life_arm(b, slot, now_ms + visibility_of(q, taker));
-    move(q, at, MESSAGE_READY, MESSAGE_INFLIGHT);
-    if (watched(b, q))
-        b->watcher->delivered_cb(b->watcher->user, q, m, now_ms);
-    b->inflight_count++;
-    if (m->flags & MESSAGE_LINKED && message_links(m)->group)
-        group_hold(message_links(m)->group, taker);
-    settle(b, q, m);
-    COUNT(b, q, delivered, 1);
-    if (m->attempts > 1)
-        COUNT(b, q, redelivered, 1);
-
-    uint32_t n = b->delivery_count++;
-    b->deliveries[n] = (struct delivery){m, slots_stamp(&b->slots, index), SLOT_NONE};
-    if (taker->batch_count++ == 0)
-        taker->batch_first = n;
-    else
-        b->deliveries[taker->batch_last].next = n;
-    taker->batch_last = n;
-    return true;
 }
 
 void life_due(struct broker *b, int64_t now_ms, struct slot *slot)

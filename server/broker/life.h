@@ -20,6 +20,10 @@
 #define SERVER_BROKER_LIFE_H
 
 #include "server/broker/broker.h"
+#include "server/broker/group.h"
+
+/* What an answer's frame and fields cost around a body. */
+#define LIFE_DELIVERY_BYTES 64
 
 /* Counts an event in the queue and in the server. */
 #define COUNT(b, q, field, n) ((void)((q)->counters.field += (n), (b)->counters.field += (n)))
@@ -43,6 +47,34 @@ static inline struct queue *life_queue(struct ring_cursor at)
     return at.page->ring->owner;
 }
 
+/* The slot of a message, or NULL. */
+static inline struct slot *life_slot(const struct broker *b, const struct message *m)
+{
+    return m->slot == MESSAGE_NO_SLOT ? NULL : slots_at(&b->slots, m->slot);
+}
+
+/* From one state to another, with its bytes and what is kept beside the ring. */
+static inline void life_move(struct queue *q, struct ring_cursor at, enum message_state from, enum message_state to)
+{
+    struct message *m = life_message(at);
+    q->state_bytes[from] -= m->body_bytes;
+    q->state_bytes[to] += m->body_bytes;
+    ring_set(at, from, to);
+    if (m->flags & MESSAGE_LINKED) {
+        order_leave(q, m, from);
+        if (from == MESSAGE_DELAYED)
+            m->flags &= (uint8_t)~MESSAGE_HELD;
+        order_enter(q, m, to);
+    }
+}
+
+/* After a move: the message's group goes where it belongs. */
+static inline void life_settle(struct broker *b, struct queue *q, struct message *m)
+{
+    if (m->flags & MESSAGE_LINKED)
+        order_settle(b, q, message_links(m)->group);
+}
+
 /* Sets the deadline of a message's slot. */
 static inline void life_arm(struct broker *b, struct slot *slot, int64_t deadline_ms)
 {
@@ -50,11 +82,11 @@ static inline void life_arm(struct broker *b, struct slot *slot, int64_t deadlin
     timer_arm(&b->timers, &slot->timer, deadline_ms);
 }
 
-/* The slot of an inflight message that this receipt names, or NULL if the receipt is stale. */
-struct slot *life_find(const struct broker *b, uint64_t receipt);
-
 /* The message leaves for good. The caller counts why. */
 void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from);
+
+/* The same for an inflight message, by its slot. */
+void life_acked(struct broker *b, struct queue *q, struct slot *slot);
 
 /*
  * The message, which is the caller's until then, enters the queue, ready or delayed (-1: the queue's delay and ttl). Its id is
@@ -63,6 +95,14 @@ void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum me
  */
 void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct message *m, int64_t delay_ms, int64_t ttl_ms,
                 struct group **spare, bool copies_follow);
+
+/*
+ * The same for many messages with the queue's delay and ttl, at once: *stamp is what all that enter at this time have in common,
+ * and the id of the first. False if they need slots. When `count` of them, with `bytes` bytes of bodies and that expiry, have been
+ * put into the ring, ready, from the queue's next id on, life_entered() does what else it takes; it cannot fail.
+ */
+bool life_stamp(const struct queue *q, int64_t now_ms, struct message *stamp);
+void life_entered(struct broker *b, struct queue *q, uint32_t count, uint64_t bytes, int64_t expires_ms);
 
 /* True if the message needs a slot when it enters. */
 bool life_needs_slot(const struct queue *q, int64_t now_ms, int64_t delay_ms, int64_t ttl_ms);
@@ -96,6 +136,14 @@ void life_return(struct broker *b, int64_t now_ms, struct slot *slot, int64_t de
 /* From READY to INFLIGHT for that taker, and onto its batch. False if memory ran out: nothing has happened. */
 bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cursor at, struct taker *taker);
 
+/*
+ * The same for ready messages of a page of a standard queue in their order, `most` at the most and no more than its peer has room
+ * for, for a consumer: those in front that need no other care than that. Returns how many; 0: the first one needs care, since it has
+ * a timer or has expired, or memory ran out. No message of the queue has a priority. The peer's room shrinks.
+ */
+uint32_t life_deliver_run(struct broker *b, int64_t now_ms, struct queue *q, struct ring_page *page,
+                          struct taker *consumer, uint32_t most);
+
 /* A delivery is acked: its message is gone. */
 void settle_ack(struct broker *b, int64_t now_ms, struct slot *slot);
 
@@ -111,9 +159,6 @@ void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *bud
 /* Frees a message of a detached ring, or a doomed one, whatever it was doing. */
 void life_clear(struct broker *b, struct ring_cursor at, unsigned from);
 
-/* A slot leaves the list of its holder, who gets the credit back. */
-void life_release(struct broker *b, struct slot *slot);
-
 /* The message gives its slot back, if it has one. */
 void life_drop_slot(struct broker *b, struct message *m);
 
@@ -127,6 +172,38 @@ void line_update(struct broker *b, struct taker *taker);
 
 /* The queue may have something to deal. */
 void line_wake(struct broker *b, struct queue *q);
+
+/* A slot leaves the list of its holder, who gets the credit back. */
+static inline void life_release(struct broker *b, struct slot *slot)
+{
+    struct taker *holder = slot->holder;
+    struct slot *prev = slot->prev, *next = slot->next;
+    if (prev)
+        prev->next = next;
+    else if (holder)
+        holder->oldest_held = next;
+    if (next)
+        next->prev = prev;
+    else if (holder)
+        holder->newest_held = prev;
+    slot->prev = slot->next = NULL;
+    slot->holder = NULL;
+    if (holder) {
+        assert(holder->held > 0);
+        holder->held--;
+        if (holder->state == TAKER_IDLE)
+            line_update(b, holder);
+    }
+}
+
+/* The slot of an inflight message that this receipt names, or NULL if the receipt is stale. */
+static inline struct slot *life_find(const struct broker *b, uint64_t receipt)
+{
+    struct slot *slot = slots_find(&b->slots, receipt);
+    if (!slot || !ring_is(slot->at, MESSAGE_INFLIGHT) || !life_queue(slot->at))
+        return NULL;
+    return slot;
+}
 
 /* ---- publishes that wait for room (held.c) ----------------------------------------------------------------------- */
 

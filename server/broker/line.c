@@ -187,7 +187,6 @@ struct taker *line_join(struct broker *b, struct queue *q, struct peer *peer, en
     t->queue = q;
     t->limit = limit;
     t->priority = (uint8_t)priority;
-    t->oldest_held = t->newest_held = SLOT_NONE;
     t->state = is_able(t) ? TAKER_ABLE : TAKER_IDLE;
     t->at = ring_put(&q->takers, key, t, t->state);
     q->next_place++;
@@ -289,8 +288,8 @@ void line_end_consumer(struct broker *b, int64_t now_ms, struct taker *t)
 {
     t->limit = 0; /* what comes back now is not for it */
     line_update(b, t);
-    while (t->oldest_held != SLOT_NONE) {
-        struct slot *slot = slots_at(&b->slots, t->oldest_held);
+    while (t->oldest_held) {
+        struct slot *slot = t->oldest_held;
         struct queue *q = life_queue(slot->at);
         if (!q || ring_is(slot->at, RING_DOOMED)) {
             life_release(b, slot);

@@ -14,9 +14,6 @@
 
 #include <assert.h>
 
-/* What an answer's frame and fields cost around a body. */
-#define DELIVERY_OVERHEAD 64
-
 /* The first taker with that key or a higher one, able or keen as the mask says. */
 static struct ring_cursor first_taker(struct queue *q, unsigned states, uint64_t key)
 {
@@ -107,8 +104,66 @@ bool line_deal(struct broker *b, int64_t now_ms, struct queue *q, struct ring_cu
     if (!life_deliver(b, now_ms, q, at, t))
         return false;
     t->held_bytes += body_bytes;
-    t->peer->room_bytes -= (int64_t)body_bytes + DELIVERY_OVERHEAD;
+    t->peer->room_bytes -= (int64_t)body_bytes + LIFE_DELIVERY_BYTES;
     return true;
+}
+
+/* How many messages the next one in turn may be dealt in one go: more than one only if nobody else stands in line. */
+static uint32_t run_length(const struct broker *b, const struct queue *q, const struct taker *t, uint32_t budget)
+{
+    if (q->attributes.type == QUEUE_FIFO || q->urgent_levels != 0 || t->kind != TAKER_CONSUMER)
+        return 0;
+    uint32_t most = q->takers.count[TAKER_ABLE] == 1 ? t->limit - t->held : 1;
+    most = most < budget ? most : budget;
+    return most < LINE_TURN - b->delivery_count ? most : LINE_TURN - b->delivery_count;
+}
+
+/*
+ * Deals ready messages of a standard queue that need no care, from the first on and as far as its page goes, to a consumer.
+ * Returns how many; 0: see line_deal().
+ */
+static uint32_t deal_run(struct broker *b, int64_t now_ms, struct queue *q, struct taker *t, uint32_t budget)
+{
+    uint32_t most = run_length(b, q, t, budget);
+    if (most == 0)
+        return 0;
+    return life_deliver_run(b, now_ms, q, ring_first(q->messages, MESSAGE_READY, 0).page, t, most);
+}
+
+/* The taker has been dealt something: for the first time in this match? */
+static void note_batch(struct broker *b, struct taker *t)
+{
+    t->batch_next = NULL;
+    if (b->batch_tail)
+        b->batch_tail->batch_next = t;
+    else
+        b->batch = t;
+    b->batch_tail = t;
+}
+
+/* Deals to one taker; returns how many, 0 if there is nothing for it any more or it can take no more. */
+static uint32_t deal(struct broker *b, int64_t now_ms, struct queue *q, struct taker *t, uint32_t *budget)
+{
+    uint32_t dealt = deal_run(b, now_ms, q, t, *budget);
+    if (dealt > 0) {
+        *budget -= dealt;
+        return dealt;
+    }
+    struct ring_cursor at = line_next_message(b, now_ms, q, t, budget);
+    if (!at.page)
+        return 0; /* what there was for it had expired */
+    if (!line_fits(b, t, life_message(at))) {
+        t->full = true;
+        line_update(b, t);
+        return 0;
+    }
+    if (!line_deal(b, now_ms, q, at, t)) {
+        b->starved = true;
+        *budget = 0;
+        return 0;
+    }
+    --*budget;
+    return 1;
 }
 
 /* Up to QUEUE_TURN messages of one queue around its ring. */
@@ -118,30 +173,14 @@ static void match_queue(struct broker *b, int64_t now_ms, struct queue *q)
     q->dirty = true; /* it has its turn now: nobody need list it for what happens meanwhile */
     while (budget > 0 && b->delivery_count < LINE_TURN && line_wants_match(b, q)) {
         struct taker *t = next_taker(q);
-        struct ring_cursor at = line_next_message(b, now_ms, q, t, &budget);
-        if (!at.page)
-            continue; /* what there was for it had expired */
-        if (!line_fits(b, t, life_message(at))) {
-            t->full = true;
-            line_update(b, t);
-            continue;
-        }
         bool first = t->batch_count == 0;
-        if (!line_deal(b, now_ms, q, at, t)) {
-            b->starved = true;
-            break;
-        }
-        dealt++;
-        budget--;
+        uint32_t count = deal(b, now_ms, q, t, &budget);
+        if (count == 0)
+            continue;
+        dealt += count;
         q->turn_key[level_of(ring_key(t->at))] = ring_key(t->at);
-        if (first) {
-            t->batch_next = NULL;
-            if (b->batch_tail)
-                b->batch_tail->batch_next = t;
-            else
-                b->batch = t;
-            b->batch_tail = t;
-        }
+        if (first)
+            note_batch(b, t);
         if (t->peer->room_bytes <= 0)
             line_block(b, t->peer, true);
         else if (t->held == t->limit)

@@ -182,7 +182,7 @@ struct message *message_new(struct pool *pool, const struct publication *p, bool
     return message;
 }
 
-void message_free(struct pool *pool, struct message *message)
+void message_free_rich(struct pool *pool, struct message *message)
 {
     struct body *shared = message_shared(message);
     size_t bytes = body_offset(message) + (shared != NULL ? sizeof shared : message->body_bytes);

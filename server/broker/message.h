@@ -13,9 +13,11 @@
 
 #include "server/broker/pool.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* From here on a body is referenced instead of copied. */
 #define MESSAGE_SHARE_BYTES 8192
@@ -123,7 +125,37 @@ size_t message_cost(const struct publication *p, bool linked);
  * `linked`: with links, all NULL. NULL when out of memory.
  */
 struct message *message_new(struct pool *pool, const struct publication *p, bool linked);
-void message_free(struct pool *pool, struct message *message);
+
+/* Frees a message that is not bare. For message_free() alone. */
+void message_free_rich(struct pool *pool, struct message *message);
+
+/* A message that is nothing but a body, shorter than MESSAGE_SHARE_BYTES; all else as in *stamp. NULL when out of memory. */
+static inline struct message *message_new_bare(struct pool *pool, struct view body, const struct message *stamp)
+{
+    assert(body.bytes < MESSAGE_SHARE_BYTES);
+    struct message *message = pool_take(pool, sizeof *message + body.bytes);
+    if (message == NULL)
+        return NULL;
+    *message = *stamp;
+    message->body_bytes = (uint32_t)body.bytes;
+    if (body.bytes > 0)
+        memcpy(message + 1, body.data, body.bytes);
+    return message;
+}
+
+/* True if the message is nothing but its header and, behind that, its body. */
+static inline bool message_is_bare(const struct message *message)
+{
+    return (message->flags & (MESSAGE_EXTRAS | MESSAGE_SHARED | MESSAGE_LINKED)) == 0;
+}
+
+static inline void message_free(struct pool *pool, struct message *message)
+{
+    if (message_is_bare(message))
+        pool_give(pool, message, sizeof *message + message->body_bytes);
+    else
+        message_free_rich(pool, message);
+}
 
 struct view message_body(const struct message *message);
 struct view message_group(const struct message *message);

@@ -20,7 +20,7 @@
 #define POOL_CHUNK_BYTES  ((size_t)256 * 1024)
 #define POOL_OBJECT_MAX   ((size_t)16 * 1024)
 #define POOL_CLASSES      80
-#define POOL_SPARE_CHUNKS 4
+#define POOL_SPARE_CHUNKS 16
 
 struct pool_chunk;
 

@@ -1,6 +1,7 @@
 /* Messages into one queue, and what all calls that store messages have in common. */
 #include "server/broker/publish.h"
 
+#include "server/broker/plain.h"
 #include "server/broker/watch.h"
 
 #include <assert.h>
@@ -35,7 +36,7 @@ bool publish_is_starved(const struct broker *b, uint64_t cost)
 uint64_t publish_shared_bytes(const struct publications *messages)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < messages->count; i++)
+    for (uint32_t i = 0; i < messages->count && messages->items; i++)
         bytes += messages->items[i].shared ? messages->items[i].shared->bytes : 0;
     return bytes;
 }
@@ -94,9 +95,10 @@ enum error_code publish_or_wait(struct broker *b, int64_t now_ms, struct batch *
 static struct batch *stage(struct broker *b, struct queue *q, const struct publications *p, bool atomic)
 {
     struct batch *batch = batch_new(b, p->count, atomic);
+    struct publication room;
     for (uint32_t i = 0; batch && i < p->count; i++) {
         enum error_code refused = p->refused ? p->refused[i] : ERR_NONE;
-        if (!batch_add(b, batch, q, &p->items[i], i, refused, p->which ? p->which[i] : NULL, false)) {
+        if (!batch_add(b, batch, q, publication_at(p, i, &room), i, refused, p->which ? p->which[i] : NULL, false)) {
             batch_free(b, batch);
             return NULL;
         }
@@ -119,21 +121,17 @@ static enum error_code publish_whole(struct broker *b, int64_t now_ms, struct ba
     return publish_refuse_whole(b, batch, code, culprit);
 }
 
-enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publications *messages,
-                               const struct publish_options *options, struct publish_result *result)
+/* Whatever the messages and the queue are. */
+static enum error_code publish_staged(struct broker *b, int64_t now_ms, struct queue *q,
+                                      const struct publications *messages, const struct publish_options *options,
+                                      struct publish_result *result)
 {
+    struct publication room;
     uint32_t count = messages->count;
-    enum error_code code = publish_check(b, count, options);
-    if (code != ERR_NONE)
-        return code;
-    if (b->draining || b->stopping)
-        return broker_refuse_batch(b, q, ERR_DRAINING, count);
-    if (refuses(b, q))
-        return broker_refuse_batch(b, q, b->refusing, count);
     uint64_t cost = batch_size(count);
     for (uint32_t i = 0; i < count; i++)
-        cost += batch_cost_of(q, &messages->items[i]);
-    code = publish_check_memory(b, cost, options);
+        cost += batch_cost_of(q, publication_at(messages, i, &room));
+    enum error_code code = publish_check_memory(b, cost, options);
     if (code == ERR_NONE && q->held && options->wait_ms == 0 && held_reason(q) == ERR_MEMORY_LIMIT)
         code = ERR_MEMORY_LIMIT;
     bool starved = publish_is_starved(b, cost);
@@ -160,4 +158,19 @@ enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q
     }
     batch_free(b, batch);
     return code;
+}
+
+enum error_code broker_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publications *messages,
+                               const struct publish_options *options, struct publish_result *result)
+{
+    enum error_code code = publish_check(b, messages->count, options);
+    if (code != ERR_NONE)
+        return code;
+    if (b->draining || b->stopping)
+        return broker_refuse_batch(b, q, ERR_DRAINING, messages->count);
+    if (refuses(b, q))
+        return broker_refuse_batch(b, q, b->refusing, messages->count);
+    if (plain_publish(b, now_ms, q, messages, result))
+        return ERR_NONE;
+    return publish_staged(b, now_ms, q, messages, options, result);
 }

@@ -191,7 +191,7 @@ void meter_add(struct meter *meter, int64_t now_ms, uint32_t events)
     int64_t second = now_ms / 1000;
     if (second != meter->second)
         meter_forward(meter, second);
-    meter->events[second % METER_SECONDS] += events;
+    meter->events[(uint64_t)second % METER_SECONDS] += events;
 }
 
 double meter_rate(const struct meter *meter, int64_t now_ms)

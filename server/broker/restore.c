@@ -186,7 +186,7 @@ static enum restore_result delay(struct broker *b, struct ring_cursor at, int64_
     struct slot *slot = slot_for(b, at);
     if (!slot)
         return RESTORE_NO_MEMORY;
-    slot->since_ms = until_ms;
+    slot_set_since(slot, until_ms);
     if (held)
         life_message(at)->flags |= MESSAGE_HELD;
     return RESTORE_DONE;
@@ -198,7 +198,7 @@ static enum restore_result park(struct broker *b, struct ring_cursor at, enum pa
     struct slot *slot = slot_for(b, at);
     if (!slot)
         return RESTORE_NO_MEMORY;
-    slot->since_ms = since_ms;
+    slot_set_since(slot, since_ms);
     slot->reason = (uint8_t)reason;
     slot->note = life_note(b, note);
     return slot->note || note.bytes == 0 ? RESTORE_DONE : RESTORE_NO_MEMORY;

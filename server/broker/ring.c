@@ -22,19 +22,9 @@ static inline unsigned digit(uint64_t key, uint32_t level)
     return (unsigned)(key >> (DIGIT_BITS * level)) & DIGIT_MASK;
 }
 
-static inline bool covers(const struct ring_page *page, uint64_t key)
-{
-    return (key ^ page->first_key) >> (DIGIT_BITS * (page->level + 1)) == 0;
-}
-
 static inline unsigned lane_in_parent(const struct ring_page *page)
 {
     return digit(page->first_key, page->level + 1);
-}
-
-static inline uint64_t page_items(const struct ring_page *page)
-{
-    return page->bits[0] | page->bits[1] | page->bits[2] | page->bits[3] | page->bits[RING_DOOMED];
 }
 
 void ring_init(struct ring *ring, struct pool *pool, void *owner)
@@ -79,11 +69,10 @@ static void lower_root(struct ring *ring)
     }
 }
 
-/* Frees a page that holds nothing and is promised to nobody, and the parents that this empties. */
-static void prune(struct ring_page *page)
+void ring_prune(struct ring_page *page)
 {
     struct ring *ring = page->ring;
-    if (page->level == 0 && (page->reserved > 0 || page_items(page) != 0))
+    if (page->level == 0 && (page->reserved > 0 || ring_items(page) != 0))
         return;
     while (page->children == 0) {
         struct ring_page *parent = page->parent;
@@ -102,7 +91,7 @@ static void prune(struct ring_page *page)
 /* Puts a node above the root until the root covers the key. */
 static bool raise_root(struct ring *ring, uint64_t key)
 {
-    while (!covers(ring->root, key)) {
+    while (!ring_covers(ring->root, key)) {
         struct ring_page *old = ring->root;
         struct ring_page *root = page_new(ring, key, old->level + 1);
         if (!root) {
@@ -121,10 +110,9 @@ static bool raise_root(struct ring *ring, uint64_t key)
     return true;
 }
 
-/* The page for the key, made if need be; NULL if memory ran out (and then nothing is left behind). */
-static struct ring_page *page_for(struct ring *ring, uint64_t key)
+struct ring_page *ring_page_for(struct ring *ring, uint64_t key)
 {
-    if (ring->tail && covers(ring->tail, key))
+    if (ring->tail && ring_covers(ring->tail, key))
         return ring->tail;
     if (!ring->root) {
         ring->root = page_new(ring, key, 0);
@@ -139,7 +127,7 @@ static struct ring_page *page_for(struct ring *ring, uint64_t key)
             struct ring_page *child = page_new(ring, key, page->level - 1);
             if (!child) {
                 if (page->children == 0)
-                    prune(page);
+                    ring_prune(page);
                 else
                     lower_root(ring);
                 return NULL;
@@ -153,11 +141,11 @@ static struct ring_page *page_for(struct ring *ring, uint64_t key)
     return page;
 }
 
-bool ring_reserve(struct ring *ring, uint64_t key, uint32_t count)
+bool ring_reserve_pages(struct ring *ring, uint64_t key, uint32_t count)
 {
     uint32_t done = 0;
     while (done < count) {
-        struct ring_page *page = page_for(ring, key + done);
+        struct ring_page *page = ring_page_for(ring, key + done);
         if (!page) {
             ring_unreserve(ring, key, done);
             return false;
@@ -171,10 +159,10 @@ bool ring_reserve(struct ring *ring, uint64_t key, uint32_t count)
     return true;
 }
 
-static struct ring_page *page_find(const struct ring *ring, uint64_t key)
+struct ring_page *ring_page_find(const struct ring *ring, uint64_t key)
 {
-    struct ring_page *page = ring->tail && covers(ring->tail, key) ? ring->tail : ring->root;
-    if (!page || !covers(page, key))
+    struct ring_page *page = ring->tail && ring_covers(ring->tail, key) ? ring->tail : ring->root;
+    if (!page || !ring_covers(page, key))
         return NULL;
     while (page->level > 0) {
         unsigned lane = digit(key, page->level);
@@ -188,19 +176,18 @@ static struct ring_page *page_find(const struct ring *ring, uint64_t key)
 void ring_unreserve(struct ring *ring, uint64_t key, uint32_t count)
 {
     for (uint32_t done = 0; done < count;) {
-        struct ring_page *page = page_find(ring, key + done);
+        struct ring_page *page = ring_page_find(ring, key + done);
         assert(page);
         uint32_t room = RING_FANOUT - (uint32_t)((key + done) & DIGIT_MASK);
         uint32_t here = count - done < room ? count - done : room;
         assert(page->reserved >= here);
         page->reserved -= here;
-        prune(page);
+        ring_prune(page);
         done += here;
     }
 }
 
-/* The page's first item has entered the state: tell the parents. */
-static void spread(struct ring_page *page, unsigned state)
+void ring_spread(struct ring_page *page, unsigned state)
 {
     struct ring *ring = page->ring;
     struct ring_page *front = ring->front[state];
@@ -214,8 +201,7 @@ static void spread(struct ring_page *page, unsigned state)
     }
 }
 
-/* The page's last item has left the state: tell the parents. */
-static void withdraw(struct ring_page *page, unsigned state)
+void ring_withdraw(struct ring_page *page, unsigned state)
 {
     struct ring *ring = page->ring;
     if (ring->front[state] == page)
@@ -227,42 +213,6 @@ static void withdraw(struct ring_page *page, unsigned state)
     }
 }
 
-static inline void enter(struct ring_page *page, unsigned lane, unsigned state)
-{
-    uint64_t before = page->bits[state];
-    page->bits[state] = before | bit(lane);
-    if (before == 0)
-        spread(page, state);
-    page->ring->count[state]++;
-}
-
-static inline void leave(struct ring_page *page, unsigned lane, unsigned state)
-{
-    assert(page->bits[state] & bit(lane));
-    page->bits[state] &= ~bit(lane);
-    page->ring->count[state]--;
-    if (page->bits[state] == 0)
-        withdraw(page, state);
-}
-
-struct ring_cursor ring_put(struct ring *ring, uint64_t key, void *item, unsigned state)
-{
-    struct ring_page *page = page_find(ring, key);
-    unsigned lane = (unsigned)(key & DIGIT_MASK);
-    assert(page && page->reserved > 0 && !(page_items(page) & bit(lane)));
-    page->reserved--;
-    page->child[lane] = item;
-    enter(page, lane, state);
-    ring->tail = page;
-    return (struct ring_cursor){page, lane};
-}
-
-void ring_set(struct ring_cursor at, unsigned from, unsigned to)
-{
-    leave(at.page, at.lane, from);
-    enter(at.page, at.lane, to);
-}
-
 void ring_set_all(struct ring *ring, unsigned from, unsigned to)
 {
     while (ring->count[from] > 0) {
@@ -271,27 +221,20 @@ void ring_set_all(struct ring *ring, unsigned from, unsigned to)
         uint64_t before = page->bits[to];
         uint64_t count = (uint64_t)__builtin_popcountll(moved);
         page->bits[from] = 0;
-        withdraw(page, from);
+        ring_withdraw(page, from);
         page->bits[to] = before | moved;
         if (before == 0)
-            spread(page, to);
+            ring_spread(page, to);
         ring->count[from] -= count;
         ring->count[to] += count;
     }
 }
 
-void ring_remove(struct ring_cursor at, unsigned state)
-{
-    leave(at.page, at.lane, state);
-    if (page_items(at.page) == 0)
-        prune(at.page);
-}
-
 struct ring_cursor ring_find(const struct ring *ring, uint64_t key)
 {
-    struct ring_page *page = page_find(ring, key);
+    struct ring_page *page = ring_page_find(ring, key);
     unsigned lane = (unsigned)(key & DIGIT_MASK);
-    if (!page || !(page_items(page) & bit(lane)))
+    if (!page || !(ring_items(page) & bit(lane)))
         return (struct ring_cursor){NULL, 0};
     return (struct ring_cursor){page, lane};
 }
@@ -321,7 +264,7 @@ static struct ring_cursor first_from(const struct ring *ring, unsigned state, ui
     struct ring_page *page = ring->root;
     if (key <= page->first_key)
         return leftmost(page, state);
-    if (!covers(page, key))
+    if (!ring_covers(page, key))
         return (struct ring_cursor){NULL, 0};
     for (;;) {
         unsigned lane = digit(key, page->level);

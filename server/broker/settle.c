@@ -15,7 +15,7 @@ static enum error_code begin(struct broker *b, uint32_t count)
 }
 
 /* Finds the next receipt's slot, or notes that it is stale. */
-static struct slot *find(struct broker *b, uint32_t index, uint64_t receipt)
+static inline struct slot *find(struct broker *b, uint32_t index, uint64_t receipt)
 {
     struct slot *slot = life_find(b, receipt);
     if (!slot)
@@ -23,25 +23,51 @@ static struct slot *find(struct broker *b, uint32_t index, uint64_t receipt)
     return slot;
 }
 
-void settle_ack(struct broker *b, int64_t now_ms, struct slot *slot)
+/* Acks are counted by the queue, a run of them at a time. */
+struct acked {
+    struct queue *queue;
+    uint32_t count;
+};
+
+static void acked_end(struct broker *b, int64_t now_ms, struct acked *run)
+{
+    if (run->count == 0)
+        return;
+    COUNT(b, run->queue, acked, run->count);
+    meter_add(&run->queue->ack_meter, now_ms, run->count);
+    run->count = 0;
+}
+
+static inline void ack(struct broker *b, int64_t now_ms, struct slot *slot, struct acked *run)
 {
     struct queue *q = life_queue(slot->at);
-    COUNT(b, q, acked, 1);
-    meter_add(&q->ack_meter, now_ms, 1);
-    life_gone(b, q, slot->at, MESSAGE_INFLIGHT);
+    if (q != run->queue) {
+        acked_end(b, now_ms, run);
+        run->queue = q;
+    }
+    run->count++;
+    life_acked(b, q, slot);
+}
+
+void settle_ack(struct broker *b, int64_t now_ms, struct slot *slot)
+{
+    struct acked run = {0};
+    ack(b, now_ms, slot, &run);
+    acked_end(b, now_ms, &run);
 }
 
 /* Acks everything handed over before this delivery to the same consumer, or in the same receive, oldest first. */
-static uint32_t ack_before(struct broker *b, int64_t now_ms, struct slot *slot)
+static uint32_t ack_before(struct broker *b, int64_t now_ms, struct slot *slot, struct acked *run)
 {
-    uint32_t acked = 0, last = slot_index(slot), index = last;
-    while (slots_at(&b->slots, index)->prev != SLOT_NONE)
-        index = slots_at(&b->slots, index)->prev;
-    while (index != last) {
-        struct slot *before = slots_at(&b->slots, index);
-        index = before->next;
+    uint32_t acked = 0;
+    struct slot *next = slot;
+    while (next->prev)
+        next = next->prev;
+    while (next != slot) {
+        struct slot *before = next;
+        next = before->next;
         if (life_queue(before->at) && ring_is(before->at, MESSAGE_INFLIGHT)) {
-            settle_ack(b, now_ms, before);
+            ack(b, now_ms, before, run);
             acked++;
         } else {
             life_release(b, before); /* purged, and not yet freed */
@@ -56,16 +82,19 @@ enum error_code broker_ack(struct broker *b, int64_t now_ms, const uint64_t *rec
     enum error_code code = begin(b, count);
     if (code != ERR_NONE)
         return code;
-    *applied = 0;
+    struct acked run = {0};
+    uint32_t acked = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct slot *slot = find(b, i, receipts[i]);
         if (!slot)
             continue;
         if (multiple)
-            *applied += ack_before(b, now_ms, slot);
-        settle_ack(b, now_ms, slot);
-        ++*applied;
+            acked += ack_before(b, now_ms, slot, &run);
+        ack(b, now_ms, slot, &run);
+        acked++;
     }
+    acked_end(b, now_ms, &run);
+    *applied = acked;
     return ERR_NONE;
 }
 

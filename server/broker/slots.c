@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDEX_MASK     (((uint64_t)1 << SLOTS_INDEX_BITS) - 1)
 #define GENERATION_MAX (((uint32_t)1 << SLOTS_GENERATION_BITS) - 1)
 #define RUN_MASK       (((uint32_t)1 << SLOTS_RUN_BITS) - 1)
 
@@ -13,12 +12,6 @@
 
 /* How many blocks are looked at, whenever one becomes empty, for another to free. */
 #define BLOCKS_LOOKED_AT 64
-
-struct slots_block {
-    uint32_t used;    /* slots in use */
-    uint32_t retired; /* slots without a generation left */
-    struct slot slots[SLOTS_BLOCK];
-};
 
 static inline uint64_t receipt_of(uint32_t run, uint32_t generation, uint32_t index)
 {
@@ -37,11 +30,6 @@ static inline uint32_t run_number(uint32_t n)
     return (n & RUN_MASK) ? n & RUN_MASK : 1;
 }
 
-static inline struct slot *at(const struct slots *slots, uint32_t index)
-{
-    return &slots->table[index / SLOTS_BLOCK].block->slots[index % SLOTS_BLOCK];
-}
-
 void slots_init(struct slots *slots, struct pool *pool, uint32_t run, uint32_t index_limit)
 {
     memset(slots, 0, sizeof *slots);
@@ -49,7 +37,7 @@ void slots_init(struct slots *slots, struct pool *pool, uint32_t run, uint32_t i
     slots->pool = pool;
     slots->run = run_number(run);
     slots->index_limit = index_limit ? index_limit : 1u << SLOTS_INDEX_BITS;
-    slots->oldest_free = slots->newest_free = SLOT_NONE;
+    slots->oldest_free = slots->newest_free = NULL;
 }
 
 void slots_close(struct slots *slots)
@@ -59,28 +47,14 @@ void slots_close(struct slots *slots)
     pool_give(slots->pool, slots->table, slots->table_cap * sizeof *slots->table);
 }
 
-static void free_list_append(struct slots *slots, uint32_t index)
+static void free_list_remove(struct slots *slots, struct slot *slot)
 {
-    struct slot *slot = at(slots, index);
-    slot->next = SLOT_NONE;
-    slot->prev = slots->newest_free;
-    if (slots->newest_free != SLOT_NONE)
-        at(slots, slots->newest_free)->next = index;
-    else
-        slots->oldest_free = index;
-    slots->newest_free = index;
-    slots->free_count++;
-}
-
-static void free_list_remove(struct slots *slots, uint32_t index)
-{
-    struct slot *slot = at(slots, index);
-    if (slot->prev != SLOT_NONE)
-        at(slots, slot->prev)->next = slot->next;
+    if (slot->prev)
+        slot->prev->next = slot->next;
     else
         slots->oldest_free = slot->next;
-    if (slot->next != SLOT_NONE)
-        at(slots, slot->next)->prev = slot->prev;
+    if (slot->next)
+        slot->next->prev = slot->prev;
     else
         slots->newest_free = slot->prev;
     slots->free_count--;
@@ -129,7 +103,7 @@ static bool next_run(struct slots *slots)
     return fresh;
 }
 
-static bool block_add(struct slots *slots)
+bool slots_grow(struct slots *slots)
 {
     uint32_t number = vacant_block(slots);
     if (number == slots->index_limit / SLOTS_BLOCK) {
@@ -149,7 +123,7 @@ static bool block_add(struct slots *slots)
     for (uint32_t i = 0; i < SLOTS_BLOCK; i++) {
         uint32_t index = number * SLOTS_BLOCK + i;
         block->slots[i].receipt = receipt_of(slots->run, slots->table[number].generation, index);
-        free_list_append(slots, index);
+        slots_free_append(slots, &block->slots[i]);
     }
     return true;
 }
@@ -164,7 +138,7 @@ static void block_free(struct slots *slots, uint32_t number)
         if (generation > highest)
             highest = generation;
         if (generation < GENERATION_MAX)
-            free_list_remove(slots, number * SLOTS_BLOCK + i);
+            free_list_remove(slots, &block->slots[i]);
     }
     slots->table[number].generation = highest;
     slots->table[number].block = NULL;
@@ -195,77 +169,17 @@ static void free_another(struct slots *slots)
 bool slots_reserve(struct slots *slots, uint32_t count)
 {
     while (slots->free_count < count)
-        if (!block_add(slots))
+        if (!slots_grow(slots))
             return false;
     slots->reserved = count;
     return true;
 }
 
-uint32_t slots_take(struct slots *slots)
+void slots_emptied(struct slots *slots, uint32_t number)
 {
-    if (slots->free_count == 0 && !block_add(slots))
-        return SLOT_NONE;
-    uint32_t index = slots->oldest_free;
-    struct slot *slot = at(slots, index);
-    slots->oldest_free = slot->next;
-    if (slot->next != SLOT_NONE)
-        at(slots, slot->next)->prev = SLOT_NONE;
-    else
-        slots->newest_free = SLOT_NONE;
-    slots->free_count--;
-    slots->used_count++;
-    slots->reserved -= slots->reserved > 0;
-    slots->table[index / SLOTS_BLOCK].block->used++;
-    slot->prev = slot->next = SLOT_NONE;
-    return index;
-}
-
-void slots_give(struct slots *slots, uint32_t index)
-{
-    uint32_t number = index / SLOTS_BLOCK;
     struct slots_block *block = slots->table[number].block;
-    struct slot *slot = at(slots, index);
-    assert(!timer_armed(&slot->timer) && block->used > 0);
-    slot->at.page = NULL;
-    slot->holder = NULL;
-    slot->reason = PARK_NONE;
-    block->used--;
-    slots->used_count--;
-    if (generation_of(slot->receipt) < GENERATION_MAX)
-        free_list_append(slots, index);
-    else
-        block->retired++;
-    if (block->used > 0)
-        return;
     bool spent = block->retired == SLOTS_BLOCK;
     if (spent || (block->retired == 0 && surplus(slots)))
         block_free(slots, number);
     free_another(slots);
-}
-
-bool slots_exhausted(const struct slots *slots, uint32_t index)
-{
-    return generation_of(at(slots, index)->receipt) == GENERATION_MAX;
-}
-
-uint64_t slots_stamp(struct slots *slots, uint32_t index)
-{
-    struct slot *slot = at(slots, index);
-    assert(generation_of(slot->receipt) < GENERATION_MAX);
-    slot->receipt += (uint64_t)1 << SLOTS_INDEX_BITS;
-    return slot->receipt;
-}
-
-struct slot *slots_at(const struct slots *slots, uint32_t index)
-{
-    return at(slots, index);
-}
-
-struct slot *slots_find(const struct slots *slots, uint64_t receipt)
-{
-    uint64_t number = (receipt & INDEX_MASK) / SLOTS_BLOCK;
-    if (number >= slots->table_count || !slots->table[number].block)
-        return NULL;
-    struct slot *slot = &slots->table[number].block->slots[receipt % SLOTS_BLOCK];
-    return slot->receipt == receipt && slot->at.page ? slot : NULL;
 }

@@ -36,7 +36,6 @@ static bool serve(struct broker *b, int64_t now_ms, struct queue *q, struct peer
     uint32_t budget = QUEUE_TURN;
     struct taker t = {
         .kind = TAKER_WAITER, .peer = peer, .queue = q, .limit = o->max, .visibility_ms = o->visibility_ms};
-    t.oldest_held = t.newest_held = SLOT_NONE;
     while (t.held < t.limit) {
         struct ring_cursor at = line_next_message(b, now_ms, q, &t, &budget);
         if (!at.page || !line_fits(b, &t, life_message(at)) || !line_deal(b, now_ms, q, at, &t))

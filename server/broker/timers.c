@@ -117,15 +117,10 @@ void timer_arm(struct timers *timers, struct timer *timer, int64_t deadline_ms)
     place(timers, timer);
 }
 
-void timer_cancel(struct timers *timers, struct timer *timer)
+void timers_emptied(struct timers *timers, unsigned bucket)
 {
-    if (!timer_armed(timer))
-        return;
-    assert(timers->pending > 0);
-    timers->pending--;
-    list_remove(&timer->link);
-    /* `bucket` of a due timer is one in which it may have been, which is as well: that one is checked in vain. */
-    bucket_check(timers, timer->bucket / 64u, timer->bucket % 64u);
+    /* Of a due timer it is one in which it may have been, which is as well: that one is checked in vain. */
+    bucket_check(timers, bucket / 64u, bucket % 64u);
 }
 
 /* The level of the earliest bucket, or TIMERS_LEVELS if all are empty. */

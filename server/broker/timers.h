@@ -17,7 +17,9 @@
 #ifndef SERVER_BROKER_TIMERS_H
 #define SERVER_BROKER_TIMERS_H
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define TIMERS_LEVELS 8
@@ -49,12 +51,40 @@ void timers_init(struct timers *timers, int64_t now_ms);
 /* Sets or changes the deadline of a timer; one that has passed makes it due at once. */
 void timer_arm(struct timers *timers, struct timer *timer, int64_t deadline_ms);
 
-/* Takes a timer out; nothing happens if it is not armed. */
-void timer_cancel(struct timers *timers, struct timer *timer);
-
 static inline bool timer_armed(const struct timer *timer)
 {
-    return timer->link.next != (struct timer_link *)0;
+    return timer->link.next != NULL;
+}
+
+/* The last timer of a bucket has left it. For timer_cancel() alone. */
+void timers_emptied(struct timers *timers, unsigned bucket);
+
+/* Takes a timer out; nothing happens if it is not armed. */
+static inline void timer_cancel(struct timers *timers, struct timer *timer)
+{
+    struct timer_link *prev = timer->link.prev, *next = timer->link.next;
+    if (!timer_armed(timer))
+        return;
+    assert(timers->pending > 0);
+    timers->pending--;
+    prev->next = next;
+    next->prev = prev;
+    timer->link = (struct timer_link){NULL, NULL};
+    if (prev == next) /* the list's head: it was the only one */
+        timers_emptied(timers, timer->bucket);
+}
+
+/* Arms a timer, which is not armed, for the moment for which another one is, and behind it: what timer_arm() would do, for less. */
+static inline void timer_arm_behind(struct timers *timers, struct timer *timer, struct timer *other)
+{
+    struct timer_link *next = other->link.next;
+    assert(!timer_armed(timer) && timer_armed(other));
+    timers->pending++;
+    timer->deadline_ms = other->deadline_ms;
+    timer->bucket = other->bucket;
+    timer->link = (struct timer_link){&other->link, next};
+    next->prev = &timer->link;
+    other->link.next = &timer->link;
 }
 
 /*

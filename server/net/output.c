@@ -17,8 +17,8 @@
 
 /* Output areas kept without output: how many, how large, and how much together. */
 #define WARM_AREAS       64
-#define WARM_AREA_BYTES  ((size_t)1024 * 1024)
-#define WARM_TOTAL_BYTES ((size_t)4 * 1024 * 1024)
+#define WARM_AREA_BYTES  ((size_t)2048 * 1024)
+#define WARM_TOTAL_BYTES ((size_t)8 * 1024 * 1024)
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 

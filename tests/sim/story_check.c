@@ -15,22 +15,16 @@ struct tally {
 };
 
 /* True if two deliveries have gone to the same consumer or the same receive. */
-static bool same_taker(const struct slots *slots, const struct slot *x, const struct slot *y)
+static bool same_taker(const struct slot *x, const struct slot *y)
 {
     if (x->holder || y->holder)
         return x->holder == y->holder;
-    for (const struct slot *at = x;; at = slots_at(slots, at->prev)) {
-        if (at == y)
-            return true;
-        if (at->prev == SLOT_NONE)
-            break;
-    }
-    for (const struct slot *at = x;; at = slots_at(slots, at->next)) {
-        if (at == y)
-            return true;
-        if (at->next == SLOT_NONE)
-            return false;
-    }
+    const struct slot *before = x, *behind = x;
+    while (before && before != y)
+        before = before->prev;
+    while (behind && behind != y)
+        behind = behind->next;
+    return before || behind;
 }
 
 static struct tally *tally_of(struct tally *tallies, size_t *count, const struct group *g)
@@ -54,7 +48,7 @@ static void tally_message(const struct broker *b, struct tally *t, const struct 
         return;
     const struct slot *slot = slots_at(&b->slots, m->slot);
     if (t->inflight)
-        assert_true(same_taker(&b->slots, t->inflight, slot)); /* never two holders of one group */
+        assert_true(same_taker(t->inflight, slot)); /* never two holders of one group */
     t->inflight = slot;
     if (m->id > t->newest_inflight)
         t->newest_inflight = m->id;
@@ -147,7 +141,7 @@ static void check_urgent(struct queue *q)
     }
 }
 
-static void check_takers(const struct broker *b, struct queue *q)
+static void check_takers(struct queue *q)
 {
     uint64_t takers = 0, consumers = 0;
     for (unsigned state = TAKER_IDLE; state <= TAKER_KEEN; state++)
@@ -164,7 +158,7 @@ static void check_takers(const struct broker *b, struct queue *q)
             if (state != TAKER_IDLE && t->kind == TAKER_CONSUMER)
                 assert_true(t->held < t->limit && (!q->active || q->active == t));
             uint32_t held = 0;
-            for (uint32_t i = t->oldest_held; i != SLOT_NONE; i = slots_at(&b->slots, i)->next)
+            for (const struct slot *slot = t->oldest_held; slot; slot = slot->next)
                 held++;
             assert_int_equal(held, t->held);
             takers++;
@@ -207,7 +201,7 @@ void check_broker(struct broker *b)
         assert_int_equal(q->restored + c->published + c->arrived, left + queue_total(q));
         inflight += queue_count(q, MESSAGE_INFLIGHT);
         check_messages(q);
-        check_takers(b, q);
+        check_takers(q);
         check_urgent(q);
         if (q->attributes.type == QUEUE_FIFO)
             check_groups(b, q);

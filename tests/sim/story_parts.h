@@ -57,6 +57,7 @@ struct story {
 /* Messages of a publish, with the memory that they point to. */
 struct told {
     struct publication items[MAX_WORDS];
+    struct view bodies[MAX_WORDS];
     enum error_code refused[MAX_WORDS];
     const char *which[MAX_WORDS];
     void *memory[MAX_WORDS * 2];
@@ -84,7 +85,7 @@ void word_attributes(struct story *s, struct attribute_set *set);
 /* Messages: all words from `first` to before `last` that are no options of the call. */
 void told_read(struct story *s, int first, int last, struct told *told);
 void told_free(struct told *told);
-struct publications told_view(const struct told *told);
+struct publications told_view(struct told *told);
 
 /* The filter "key:condition[:value]"; returns its bytes at `out`. */
 size_t word_filter(const char *word, uint8_t *out, size_t room);

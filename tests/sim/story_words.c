@@ -220,9 +220,27 @@ void told_free(struct told *told)
         free(told->memory[i]);
 }
 
-struct publications told_view(const struct told *told)
+static bool is_bare(const struct publication *p)
 {
-    return (struct publications){told->items, told->count, told->refused, told->which};
+    return p->group.bytes == 0 && p->dedup_id.bytes == 0 && p->headers.bytes == 0 && p->delay_ms == NO_NUMBER &&
+           p->ttl_ms == NO_NUMBER && p->priority == 0;
+}
+
+/* As a door would hand them over: bodies if there is no more to say, and what is wrong only if something is. */
+struct publications told_view(struct told *told)
+{
+    bool wrong = false, bare = true;
+    for (uint32_t i = 0; i < told->count; i++) {
+        told->bodies[i] = told->items[i].body;
+        wrong = wrong || told->refused[i] != ERR_NONE;
+        bare = bare && is_bare(&told->items[i]);
+    }
+    if (bare && !wrong)
+        return (struct publications){.bodies = told->bodies, .count = told->count};
+    return (struct publications){.items = told->items,
+                                 .count = told->count,
+                                 .refused = wrong ? told->refused : NULL,
+                                 .which = wrong ? told->which : NULL};
 }
 
 /* ---- filters ----------------------------------------------------------------------------------------------------- */

@@ -118,11 +118,13 @@ int door_teardown(void **state)
     return 0;
 }
 
-static uint64_t next_place(void *user)
-{
-    struct fixture *f = user;
+/* ---- the log ----------------------------------------------------------------------------------------------------- */
 
-    return ++f->place;
+static uint64_t place(void *user)
+{
+    const struct fixture *f = user;
+
+    return f->place;
 }
 
 static void event_over(void *user)
@@ -132,9 +134,63 @@ static void event_over(void *user)
     f->event_count++;
 }
 
+/* X(call, parameters): every call of a watcher that becomes a record. */
+#define TOLD(X)                                                                                                      \
+    X(queue_cb, (void *user, struct queue *q))                                                                       \
+    X(queue_gone_cb, (void *user, struct queue *q))                                                                  \
+    X(topic_cb, (void *user, struct topic *t))                                                                       \
+    X(topic_gone_cb, (void *user, struct topic *t))                                                                  \
+    X(subscribed_cb, (void *user, struct topic *t, struct subscription *s))                                          \
+    X(unsubscribed_cb, (void *user, struct topic *t, struct subscription *s))                                        \
+    X(stored_cb,                                                                                                     \
+      (void *user, struct queue *q, struct message *m, enum message_state state, int64_t at_ms, bool copies_follow)) \
+    X(gone_cb, (void *user, struct queue *q, struct message *m))                                                     \
+    X(delivered_cb, (void *user, struct queue *q, struct message *m, int64_t at_ms))                                 \
+    X(undelivered_cb, (void *user, struct queue *q, struct message *m))                                              \
+    X(ready_cb, (void *user, struct queue *q, struct message *m))                                                    \
+    X(kicked_cb, (void *user, struct queue *q, struct message *m))                                                   \
+    X(delayed_cb, (void *user, struct queue *q, struct message *m, int64_t at_ms))                                   \
+    X(parked_cb, (void *user, struct queue *q, struct message *m, const struct slot *slot))                          \
+    X(purged_cb, (void *user, struct queue *q, unsigned states))                                                     \
+    X(dedup_cb, (void *user, struct queue *q, struct dedup *entry))
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define X(call, parameters)            \
+    static void told_##call parameters \
+    {                                  \
+        struct fixture *f = user;      \
+        f->place++;                    \
+    }
+TOLD(X)
+#undef X
+
+static void on_cleared(void *user, struct message *m)
+{
+}
+
+static void on_dedup_gone(void *user, struct dedup *entry)
+{
+}
+
+static void on_event(void *user)
+{
+}
+#pragma GCC diagnostic pop
+
 void door_keep(struct fixture *f)
 {
-    f->log = (struct native_log){.user = f, .place_cb = next_place, .event_cb = event_over};
+    f->watcher = (struct watcher){
+        .user = f,
+#define X(call, parameters) .call = told_##call,
+        TOLD(X)
+#undef X
+            .cleared_cb = on_cleared,
+        .dedup_gone_cb = on_dedup_gone,
+        .event_cb = on_event,
+    };
+    f->broker.watcher = &f->watcher;
+    f->log = (struct native_log){.user = f, .place_cb = place, .event_cb = event_over};
     native_keep(&f->door, &f->log);
 }
 

@@ -11,6 +11,7 @@
 #ifndef TESTS_SUPPORT_NATIVE_DOOR_H
 #define TESTS_SUPPORT_NATIVE_DOOR_H
 
+#include "server/broker/watcher.h"
 #include "server/doors/native.h"
 #include "tests/support/wire_text.h"
 
@@ -44,7 +45,8 @@ struct fixture {
     char killed[128]; /* "session reason" of the last kill */
     uint32_t changed_count;
     struct native_log log; /* attached by door_keep() */
-    uint64_t place, safe;  /* what it has been told, a place for each answer that waits; and what of it is safe */
+    struct watcher watcher;
+    uint64_t place, safe; /* how often it has been told something; and what of it is safe */
     bool log_failed;
     uint32_t event_count; /* requests that it was told of */
     char text[65536];     /* what the last call returned */

@@ -189,6 +189,40 @@ static void test_a_notification_is_carried_out(void **state)
     assert_int_equal(f->door.counters.error_answers, 0);
 }
 
+/* A session knows the name of the queue that it has used last, for as long as that is there. All others are looked at. */
+static void test_only_the_last_name_is_known(void **state)
+{
+    static const char *const wrong[] = {"['', ['a']]", "[b'', ['a']]", "['Q!', ['a']]", "['q ', ['a']]", "[5, ['a']]"};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char expected[32];
+        snprintf(expected, sizeof expected, "[%zu, 1]", i + 1);
+        check(f, A, "publish", "['q', ['a']]", expected);
+        check(f, A, "publish", wrong[i], "! ['BAD_REQUEST', ..., {'key': 'queue'}]");
+    }
+    check(f, A, "publish", "['p', ['a']]", "! ['QUEUE_NOT_FOUND', ...]");
+    check(f, A, "publish", "['q', ['a']]", "[6, 1]");
+    check(f, B, "queue.delete", "['q']", "6");
+    check(f, A, "publish", "['q', ['a']]", "! ['QUEUE_NOT_FOUND', ...]");
+    check(f, B, "queue.create", "['q']", "{'created': true}");
+    check(f, A, "publish", "['q', ['a']]", "[1, 1]");
+}
+
+/* Lists of mere bodies and lists with more in one call do not get in each other's way. */
+static void test_lists_of_both_kinds_in_one_call(void **state)
+{
+    struct fixture *f = *state;
+
+    check(f, A, "commit",
+          "[{'publish': [['q', ['a', 'b']], ['q', ['c', ['d', {'headers': {'k': 1}}]]], ['q', ['e']],"
+          " ['q', [['f', {'group': 'g'}]]]]}]",
+          "{'publish': [[1, 2], [3, 2], [5, 1], [6, 1]], 'topics': [], 'ack': 0}");
+    check(f, A, "receive", "['q', {'max': 9}]",
+          "[[R1, 1, 1, b'a'], [R2, 2, 1, b'b'], [R3, 3, 1, b'c'], [R4, 4, 1, b'd', {'headers': {'k': 1}}],"
+          " [R5, 5, 1, b'e'], [R6, 6, 1, b'f', {'group': 'g'}]]");
+}
+
 /* ---- large bodies ------------------------------------------------------------------------------------------------ */
 
 /* A publish into `queue` of 'a', a bin of `bytes`, and 'c'. */
@@ -353,6 +387,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_atomic_is_all_or_nothing, setup, door_teardown),
         cmocka_unit_test_setup_teardown(test_errors_of_the_call, setup, door_teardown),
         cmocka_unit_test_setup_teardown(test_a_notification_is_carried_out, setup, door_teardown),
+        cmocka_unit_test_setup_teardown(test_only_the_last_name_is_known, setup, door_teardown),
+        cmocka_unit_test_setup_teardown(test_lists_of_both_kinds_in_one_call, setup, door_teardown),
         cmocka_unit_test_setup_teardown(test_bodies_in_pieces_arrive_whole, setup, door_teardown),
         cmocka_unit_test_setup_teardown(test_a_large_body_is_not_buffered, setup, door_teardown),
         cmocka_unit_test_setup_teardown(test_a_body_that_is_too_large_is_never_held, setup, door_teardown),

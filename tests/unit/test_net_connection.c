@@ -163,7 +163,7 @@ static void idle_connections_are_small(void **state)
     fixture_turns(f, 2);
     /* The few warm areas are a constant, whatever the number of connections. */
     assert_true(net_memory(f->net) - before - f->net->warm_bytes < CONNECTIONS * 1024);
-    assert_true(f->net->warm_bytes <= 4 * 1024 * 1024 + 1);
+    assert_true(f->net->warm_bytes <= 8 * 1024 * 1024 + 1);
     for (int i = 0; i < CONNECTIONS; i++)
         close(fds[i]);
     close(f->fd);

@@ -96,10 +96,8 @@ static void test_more_reuses_of_one_slot_than_it_has_generations(void **state)
 /* As if every free slot had been used until it is good for `left` deliveries more. */
 static void age(struct broker *b, uint32_t left)
 {
-    for (uint32_t i = b->slots.oldest_free; i != SLOT_NONE; i = slots_at(&b->slots, i)->next) {
-        struct slot *slot = slots_at(&b->slots, i);
+    for (struct slot *slot = b->slots.oldest_free; slot; slot = slot->next)
         slot->receipt += (uint64_t)(GENERATION_MAX - left - generation_of(slot->receipt)) << SLOTS_INDEX_BITS;
-    }
 }
 
 /* With 1024 indexes, whose generations are used up again and again: run follows run, and of the same slot and the same

@@ -55,8 +55,8 @@ static uint32_t take(struct stage *s)
     assert_true(index != SLOT_NONE);
     struct slot *slot = slots_at(&s->slots, index);
     assert_int_equal(slot_index(slot), index);
-    assert_int_equal(slot->prev, SLOT_NONE);
-    assert_int_equal(slot->next, SLOT_NONE);
+    assert_null(slot->prev);
+    assert_null(slot->next);
     assert_null(slot->holder);
     assert_null(slot->note);
     assert_int_equal(slot->reason, PARK_NONE);

@@ -6,19 +6,36 @@
 #include <assert.h>
 #include <stdio.h>
 
-static void response_begin(struct request *r)
+/* Type, msgid and the error of a response, at most. */
+#define RESPONSE_BYTES (3 + ENCODER_NUMBER_BYTES)
+
+/* Reserves room for the head and `bytes` more, and stores the head. NULL if there is none. */
+static inline uint8_t *response_reserve(struct request *r, size_t bytes)
 {
+    uint8_t *at = buffer_reserve(r->out, RESPONSE_BYTES + bytes);
+
     assert(!r->answered);
     r->answered = true;
-    encode_array(r->out, 4);
-    encode_uint(r->out, 1);
-    encode_uint(r->out, r->msgid);
+    if (at == NULL)
+        return NULL;
+    at = store_array(at, 4);
+    at = store_uint(at, 1);
+    return store_uint(at, r->msgid);
+}
+
+uint8_t *answer_reserve(struct request *r, size_t bytes)
+{
+    uint8_t *at = response_reserve(r, bytes);
+
+    return at != NULL ? store_nil(at) : NULL;
 }
 
 void answer_begin(struct request *r)
 {
-    response_begin(r);
-    encode_nil(r->out);
+    uint8_t *at = answer_reserve(r, 0);
+
+    if (at != NULL)
+        encoder_commit(r->out, at);
 }
 
 void answer_true(struct request *r)
@@ -29,8 +46,10 @@ void answer_true(struct request *r)
 
 void answer_number(struct request *r, uint64_t number)
 {
-    answer_begin(r);
-    encode_uint(r->out, number);
+    uint8_t *at = answer_reserve(r, ENCODER_NUMBER_BYTES);
+
+    if (at != NULL)
+        encoder_commit(r->out, store_uint(at, number));
 }
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
@@ -74,7 +93,9 @@ void answer_failure_begin(struct request *r)
     else
         r->door->counters.error_answers++;
     r->failed = true;
-    response_begin(r);
+    uint8_t *at = response_reserve(r, 0);
+    if (at != NULL)
+        encoder_commit(r->out, at);
 }
 
 void answer_error_begin(struct request *r, enum error_code code, const char *which, uint32_t extra)

@@ -1,17 +1,20 @@
 #include "server/doors/native/arguments.h"
 
-#include "protocol/limits.h"
 #include "server/broker/broker.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#define RARE __attribute__((cold, noinline)) /* kept out of the short way through arguments_read() */
+
 static const struct {
     const char *word;
     const char *text;
+    uint32_t nodes;
+    uint64_t max;
 } types[ARGUMENT_TYPE_COUNT] = {
-#define X(id, word, text) [ARGUMENT_##id] = {word, text},
+#define X(id, word, nodes, max, text) [ARGUMENT_##id] = {word, text, nodes, max},
     ARGUMENT_TYPE_LIST(X)
 #undef X
 };
@@ -52,66 +55,38 @@ void signature_parse(struct signature *signature, const char *args)
         p->name_bytes = (uint32_t)name_bytes;
         p->type = type_find(args + name_bytes + 1, type_bytes);
         args += name_bytes + 1 + type_bytes;
+        p->nodes = types[p->type].nodes;
+        p->max = types[p->type].max;
         p->optional = options || *args == '?';
         args += *args == '?';
         signature->parameter_count++;
         signature->positional_count += !options;
+        signature->required_count += !p->optional;
     }
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-bool node_text(const struct decoder *d, uint32_t node, struct view *out)
+static inline bool name_read(struct view known, struct argument *out)
 {
-    const struct node *n = &d->nodes[node];
-
-    if ((n->type != NODE_STR && n->type != NODE_BIN) || (n->flags & NODE_SKIPPED))
-        return false;
-    *out = (struct view){decoder_bytes(d, n), n->count};
-    return true;
+    out->known = known.bytes > 0 && known.bytes == out->text.bytes &&
+                 memcmp(known.data, out->text.data, known.bytes) == 0;
+    return out->known || queue_name_valid(out->text.data, out->text.bytes);
 }
 
-bool node_number(const struct decoder *d, uint32_t node, uint64_t max, uint64_t *out)
+static inline bool value_read(const struct decoder *d, const struct parameter *p, uint32_t node, struct view known,
+                              struct argument *out)
 {
     const struct node *n = &d->nodes[node];
 
-    if (n->type != NODE_UINT || n->value.uint > max)
+    if (!(p->nodes >> n->type & 1) || n->value.uint > p->max)
         return false;
-    *out = n->value.uint;
-    return true;
-}
-
-static bool value_read(const struct decoder *d, enum argument_type type, uint32_t node, struct argument *out)
-{
-    const struct node *n = &d->nodes[node];
-
     out->given = true;
     out->node = node;
-    switch (type) {
-    case ARGUMENT_NAME:
-        return node_text(d, node, &out->text) && queue_name_valid(out->text.data, out->text.bytes);
-    case ARGUMENT_TEXT:
-        return node_text(d, node, &out->text);
-    case ARGUMENT_ID:
-        return node_number(d, node, LIMIT_ID - 1, &out->number);
-    case ARGUMENT_COUNT:
-        return node_number(d, node, UINT32_MAX, &out->number);
-    case ARGUMENT_MS:
-        return node_number(d, node, LIMIT_TIME_MS, &out->number);
-    case ARGUMENT_BOOL:
-        out->number = n->value.uint;
-        return n->type == NODE_BOOL;
-    case ARGUMENT_LIST:
-        return n->type == NODE_ARRAY;
-    case ARGUMENT_MAP:
-        return n->type == NODE_MAP;
-    case ARGUMENT_ANY:
+    out->number = n->value.uint;
+    if (p->type != ARGUMENT_NAME && p->type != ARGUMENT_TEXT)
         return true;
-    case ARGUMENT_TYPE_COUNT:
-        break;
-    }
-    assert(false); /* the switch knows the whole list */
-    return false;
+    return node_text(d, node, &out->text) && (p->type == ARGUMENT_TEXT || name_read(known, out));
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -126,15 +101,15 @@ void text_show(char *out, size_t room, struct view text)
     out[used] = '\0';
 }
 
-static bool fail(struct argument_error *error, const char *name, size_t name_bytes, const char *before,
-                 const char *after)
+static RARE bool fail(struct argument_error *error, const char *name, size_t name_bytes, const char *before,
+                      const char *after)
 {
     text_show(error->key, sizeof error->key, (struct view){name, name_bytes});
     snprintf(error->text, sizeof error->text, "%s%s%s", before, error->key, after);
     return false;
 }
 
-static bool fail_type(struct argument_error *error, const struct parameter *p)
+static RARE bool fail_type(struct argument_error *error, const struct parameter *p)
 {
     fail(error, p->name, p->name_bytes, "", " must be ");
     strncat(error->text, types[p->type].text, sizeof error->text - strlen(error->text) - 1);
@@ -154,13 +129,14 @@ static const struct parameter *option_named(const struct signature *signature, s
     return NULL;
 }
 
-bool arguments_read_options(const struct signature *signature, const struct decoder *d, uint32_t map,
-                            struct argument *out, struct argument_error *error)
+/* None of them is given yet. */
+static bool options_read(const struct signature *signature, const struct decoder *d, uint32_t map, struct view known,
+                         struct argument *out, struct argument_error *error)
 {
     uint32_t node = map + 1;
 
-    for (uint32_t i = signature->positional_count; i < signature->parameter_count; i++)
-        out[i].given = false;
+    if (d->nodes[map].type != NODE_MAP)
+        return fail(error, "options", 7, "", " must be a map");
     for (uint32_t pair = 0; pair < d->nodes[map].count; pair++) {
         struct view name;
 
@@ -173,35 +149,41 @@ bool arguments_read_options(const struct signature *signature, const struct deco
         if (argument->given)
             return fail(error, p->name, p->name_bytes, "option ", " is given twice");
         const uint32_t value = decoder_skip(d, node);
-        if (!value_read(d, p->type, value, argument))
+        if (!value_read(d, p, value, known, argument))
             return fail_type(error, p);
         node = decoder_skip(d, value);
     }
     return true;
 }
 
-bool arguments_read(const struct signature *signature, const struct decoder *d, uint32_t params, struct argument *out,
-                    struct argument_error *error)
+bool arguments_read_options(const struct signature *signature, const struct decoder *d, uint32_t map,
+                            struct argument *out, struct argument_error *error)
 {
-    const uint32_t count = d->nodes[params].count;
-    const bool has_options = signature->parameter_count > signature->positional_count;
-    uint32_t node = params + 1;
-    uint32_t i = 0;
-
-    for (; i < signature->positional_count && i < count; i++) {
-        if (!value_read(d, signature->parameters[i].type, node, &out[i]))
-            return fail_type(error, &signature->parameters[i]);
-        node = decoder_skip(d, node);
-    }
-    if (i < signature->positional_count && !signature->parameters[i].optional)
-        return fail(error, signature->parameters[i].name, signature->parameters[i].name_bytes, "", " is missing");
-    if (count > signature->positional_count + has_options)
-        return fail(error, "params", 6, "", " has too many elements");
-    for (; i < signature->parameter_count; i++)
+    for (uint32_t i = signature->positional_count; i < signature->parameter_count; i++)
         out[i].given = false;
-    if (count <= signature->positional_count)
-        return true;
-    if (d->nodes[node].type != NODE_MAP)
-        return fail(error, "options", 7, "", " must be a map");
-    return arguments_read_options(signature, d, node, out, error);
+    return options_read(signature, d, map, (struct view){NULL, 0}, out, error);
+}
+
+bool arguments_read(const struct signature *signature, const struct decoder *d, uint32_t params, struct view known,
+                    struct argument *out, struct argument_error *error)
+{
+    const uint32_t count = d->nodes[params].count, positional_count = signature->positional_count;
+    const struct parameter *p = signature->parameters;
+    struct argument *const first = out, *const end = out + signature->parameter_count;
+    uint32_t node = params + 1;
+
+    for (uint32_t left = count < positional_count ? count : positional_count; left > 0; left--) {
+        if (!value_read(d, p, node, known, out))
+            return fail_type(error, p);
+        node = decoder_skip(d, node);
+        p++;
+        out++;
+    }
+    if (count < signature->required_count)
+        return fail(error, p->name, p->name_bytes, "", " is missing");
+    if (count > positional_count + (signature->parameter_count > positional_count))
+        return fail(error, "params", 6, "", " has too many elements");
+    for (; out < end; out++)
+        out->given = false;
+    return count <= positional_count || options_read(signature, d, node, known, first, error);
 }

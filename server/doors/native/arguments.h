@@ -12,6 +12,7 @@
 #define SERVER_DOORS_NATIVE_ARGUMENTS_H
 
 #include "protocol/decoder.h"
+#include "protocol/limits.h"
 #include "server/broker/message.h"
 
 #include <stdbool.h>
@@ -20,20 +21,23 @@
 
 #define ARGUMENTS_MAX 8
 
-/* Types: X(id, word in a signature, what a value must be) */
-#define ARGUMENT_TYPE_LIST(X)                                                 \
-    X(NAME, "name", "a name: 1 to 255 characters from A-Z a-z 0-9 . _ - / :") \
-    X(TEXT, "text", "text")                                                   \
-    X(ID, "id", "an integer from 0 to 2^53 - 1")                              \
-    X(COUNT, "count", "an integer from 0 to 2^32 - 1")                        \
-    X(MS, "ms", "milliseconds, an integer from 0 to 10 years")                \
-    X(BOOL, "bool", "true or false")                                          \
-    X(LIST, "list", "an array")                                               \
-    X(MAP, "map", "a map")                                                    \
-    X(ANY, "any", "a value")
+/* Types: X(id, word in a signature, the node types that a value may have, its largest number, what a value must be) */
+#define NODE_BIT(type) (1u << NODE_##type)
+#define ANY_NUMBER     UINT64_MAX
+#define ARGUMENT_TYPE_LIST(X)                                                                 \
+    X(NAME, "name", NODE_BIT(STR) | NODE_BIT(BIN), ANY_NUMBER,                                \
+      "a name: 1 to 255 characters from A-Z a-z 0-9 . _ - / :")                               \
+    X(TEXT, "text", NODE_BIT(STR) | NODE_BIT(BIN), ANY_NUMBER, "text")                        \
+    X(ID, "id", NODE_BIT(UINT), LIMIT_ID - 1, "an integer from 0 to 2^53 - 1")                \
+    X(COUNT, "count", NODE_BIT(UINT), UINT32_MAX, "an integer from 0 to 2^32 - 1")            \
+    X(MS, "ms", NODE_BIT(UINT), LIMIT_TIME_MS, "milliseconds, an integer from 0 to 10 years") \
+    X(BOOL, "bool", NODE_BIT(BOOL), ANY_NUMBER, "true or false")                              \
+    X(LIST, "list", NODE_BIT(ARRAY), ANY_NUMBER, "an array")                                  \
+    X(MAP, "map", NODE_BIT(MAP), ANY_NUMBER, "a map")                                         \
+    X(ANY, "any", ~0u, ANY_NUMBER, "a value")
 
 enum argument_type {
-#define X(id, word, text) ARGUMENT_##id,
+#define X(id, word, nodes, max, text) ARGUMENT_##id,
     ARGUMENT_TYPE_LIST(X)
 #undef X
         ARGUMENT_TYPE_COUNT
@@ -44,11 +48,14 @@ struct parameter {
     const char *name; /* not terminated */
     uint32_t name_bytes;
     enum argument_type type;
+    uint32_t nodes; /* of the type: the node types that a value may have, a bit each */
+    uint64_t max;   /* of the type: its largest number */
     bool optional;
 };
 
 struct signature {
     struct parameter parameters[ARGUMENTS_MAX]; /* positional ones, then options */
+    uint32_t required_count;                    /* positional ones that may not be left out */
     uint32_t positional_count;
     uint32_t parameter_count;
 };
@@ -56,6 +63,7 @@ struct signature {
 /* One argument that a request has. */
 struct argument {
     bool given;       /* the rest is set only then */
+    bool known;       /* of a name: it is the one that was known */
     uint32_t node;    /* index of its node */
     uint64_t number;  /* of an id, count, ms or bool */
     struct view text; /* of a name or text */
@@ -69,19 +77,38 @@ struct argument_error {
 /* Parses the `args` text of a command's row, which must be well formed. The signature points into it. */
 void signature_parse(struct signature *signature, const char *args);
 
-/* Reads the array of parameters at node `params` into out[0 .. parameter_count). False: *error says why. */
-bool arguments_read(const struct signature *signature, const struct decoder *d, uint32_t params, struct argument *out,
-                    struct argument_error *error);
+/*
+ * Reads the array of parameters at node `params` into out[0 .. parameter_count). A name that is `known`, of which there is
+ * none if it is empty, need not be looked at. False: *error says why.
+ */
+bool arguments_read(const struct signature *signature, const struct decoder *d, uint32_t params, struct view known,
+                    struct argument *out, struct argument_error *error);
 
 /* The same for the map of options at node `map` alone. */
 bool arguments_read_options(const struct signature *signature, const struct decoder *d, uint32_t map,
                             struct argument *out, struct argument_error *error);
 
 /* A str or bin that was kept. */
-bool node_text(const struct decoder *d, uint32_t node, struct view *out);
+static inline bool node_text(const struct decoder *d, uint32_t node, struct view *out)
+{
+    const struct node *n = &d->nodes[node];
+
+    if ((n->type != NODE_STR && n->type != NODE_BIN) || (n->flags & NODE_SKIPPED))
+        return false;
+    *out = (struct view){decoder_bytes(d, n), n->count};
+    return true;
+}
 
 /* An integer from 0 to `max`. */
-bool node_number(const struct decoder *d, uint32_t node, uint64_t max, uint64_t *out);
+static inline bool node_number(const struct decoder *d, uint32_t node, uint64_t max, uint64_t *out)
+{
+    const struct node *n = &d->nodes[node];
+
+    if (n->type != NODE_UINT || n->value.uint > max)
+        return false;
+    *out = n->value.uint;
+    return true;
+}
 
 /* Copies what a client has sent so that it can be shown: cut to what fits, everything but printable ASCII as '?'. */
 void text_show(char *out, size_t room, struct view text);

@@ -4,7 +4,10 @@
 #include "server/doors/native/headers.h"
 
 /* At most: heads of the delivery and of its body, receipt, id and attempts. */
-#define DELIVERY_BYTES (1 + 9 + 9 + 5 + 5)
+#define DELIVERY_BYTES (2 * ENCODER_HEADER_BYTES + 3 * ENCODER_NUMBER_BYTES)
+
+/* What is reserved for a batch on trust. */
+#define RESERVED_BYTES ((size_t)256 * 1024)
 
 void encode_body(struct buffer *out, const struct message *message)
 {
@@ -19,20 +22,8 @@ void encode_body(struct buffer *out, const struct message *message)
     buffer_splice(out, body.data, body.bytes, body_ref(shared));
 }
 
-/* One growth for the whole batch instead of many; headers and groups are rare and grow it as they come. */
-static void reserve(struct buffer *out, const struct broker *b, uint32_t first, uint32_t count)
-{
-    size_t bytes = 5;
-
-    for (uint32_t left = count, i = first; left > 0; left--) {
-        const struct message *m = b->deliveries[i].message;
-        bytes += DELIVERY_BYTES + (m->flags & MESSAGE_SHARED ? 0 : m->body_bytes);
-        i = b->deliveries[i].next;
-    }
-    (void)buffer_reserve(out, bytes);
-}
-
-static void encode_delivery(struct buffer *out, const struct message *m, uint64_t receipt)
+/* A message with headers, a group or a body that is referenced. */
+static void encode_rich(struct buffer *out, const struct message *m, uint64_t receipt)
 {
     const uint32_t extras = extras_count(m);
 
@@ -47,6 +38,33 @@ static void encode_delivery(struct buffer *out, const struct message *m, uint64_
     }
 }
 
+static inline void encode_delivery(struct buffer *out, const struct message *m, uint64_t receipt)
+{
+    if (!message_is_bare(m)) {
+        encode_rich(out, m, receipt);
+        return;
+    }
+    uint8_t *at = buffer_reserve(out, DELIVERY_BYTES + m->body_bytes);
+    if (at == NULL)
+        return;
+    at = store_array(at, 4);
+    at = store_uint(at, receipt);
+    at = store_uint(at, m->id);
+    at = store_uint(at, m->attempts);
+    at = store_bin_header(at, m->body_bytes);
+    encoder_store(&at, m + 1, m->body_bytes);
+    encoder_commit(out, at);
+}
+
+/* One growth instead of many: for as many messages like the first one, if that is not much. */
+static void reserve(struct buffer *out, uint32_t count, const struct message *like)
+{
+    const size_t bytes = count * (DELIVERY_BYTES + (message_is_bare(like) ? (size_t)like->body_bytes : 0));
+
+    if (bytes <= RESERVED_BYTES)
+        (void)buffer_reserve(out, bytes);
+}
+
 void session_deliver(struct session *session, uint32_t first, uint32_t count, bool auto_ack)
 {
     const struct broker *b = session->door->broker;
@@ -55,7 +73,8 @@ void session_deliver(struct session *session, uint32_t first, uint32_t count, bo
     /* The buffer's own sums begin somewhere in the stream; while it only grows, the distance stays the same. */
     const uint64_t distance = session_stream_bytes(session) - out->bytes - out->spliced_bytes;
 
-    reserve(out, b, first, count);
+    if (count > 1)
+        reserve(out, count, b->deliveries[first].message);
     encode_array(out, count);
     for (uint32_t i = first; count > 0; count--) {
         const struct delivery *delivery = &b->deliveries[i];

@@ -50,6 +50,7 @@ void native_close(struct native *door)
     free(scratch->publications);
     free(scratch->refused);
     free(scratch->which);
+    free(scratch->bodies);
     free(scratch->numbers);
     free(scratch->parts);
     free(scratch);
@@ -149,10 +150,8 @@ bool native_parts(struct native_scratch *scratch, uint32_t count)
     return true;
 }
 
-bool native_publications(struct native_scratch *scratch, uint32_t count)
+bool native_publications_grow(struct native_scratch *scratch, uint32_t count)
 {
-    if (count <= scratch->publication_cap)
-        return true;
     const uint32_t cap = grown(count);
     struct publication *publications = realloc(scratch->publications, cap * sizeof *publications);
     if (publications != NULL)
@@ -163,7 +162,10 @@ bool native_publications(struct native_scratch *scratch, uint32_t count)
     const char **which = realloc(scratch->which, cap * sizeof *which);
     if (which != NULL)
         scratch->which = which;
-    if (publications == NULL || refused == NULL || which == NULL)
+    struct view *bodies = realloc(scratch->bodies, cap * sizeof *bodies);
+    if (bodies != NULL)
+        scratch->bodies = bodies;
+    if (publications == NULL || refused == NULL || which == NULL || bodies == NULL)
         return false;
     scratch->publication_cap = cap;
     return true;

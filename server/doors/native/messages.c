@@ -106,8 +106,8 @@ static void read_body(struct messages *m, uint32_t index, const struct node *n)
         item->body = (struct view){decoder_bytes(d, n), n->count};
         if (n->flags & NODE_STREAMED) {
             item->shared = decoder_take(d, n);
-            m->request->door->streaming_bytes -= item->shared->bytes;
             m->shared = true;
+            m->request->door->streaming_bytes -= item->shared->bytes;
         }
     }
 }
@@ -128,35 +128,32 @@ static void read_message(struct messages *m, uint32_t index, uint32_t node)
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
-bool messages_begin(struct messages *m, struct request *r, uint32_t room)
+/* Messages that are no more than bodies of the request's bytes. False: there is another one among them. */
+static bool read_bodies(const struct decoder *d, uint32_t list, struct view *bodies)
 {
-    *m = (struct messages){.request = r, .room = room};
-    if (native_publications(r->scratch, room))
-        return true;
-    answer_error(r, ERR_MEMORY_LIMIT, NULL);
-    return false;
+    const struct node *n = &d->nodes[list + 1];
+
+    for (const struct view *end = bodies + d->nodes[list].count; bodies < end; bodies++, n++) {
+        if ((n->type != NODE_BIN && n->type != NODE_STR) || n->flags != 0)
+            return false;
+        *bodies = (struct view){decoder_bytes(d, n), n->count};
+    }
+    return true;
 }
 
-void messages_read(struct messages *m, uint32_t list, struct publications *out)
+/* Messages of every kind. */
+static __attribute__((noinline)) void read_items(struct messages *m, uint32_t list, struct publications *out)
 {
-    struct native_scratch *scratch = m->request->scratch;
+    const struct native_scratch *scratch = m->request->scratch;
     const struct decoder *d = m->request->decoder;
-    const uint32_t first = m->count, count = d->nodes[list].count;
+    const uint32_t first = m->item_count, count = d->nodes[list].count;
     uint32_t node = list + 1;
 
-    assert(count <= m->room - first);
     for (uint32_t i = first; i < first + count; i++) {
-        const struct node *n = &d->nodes[node];
-        if ((n->type == NODE_BIN || n->type == NODE_STR) && n->flags == 0) {
-            scratch->publications[i] = (struct publication){
-                .body = {decoder_bytes(d, n), n->count}, .delay_ms = -1, .ttl_ms = -1};
-            node++;
-        } else {
-            read_message(m, i, node);
-            node = decoder_skip(d, node);
-        }
+        read_message(m, i, node);
+        node = decoder_skip(d, node);
     }
-    m->count += count;
+    m->item_count += count;
     *out = (struct publications){.items = &scratch->publications[first], .count = count};
     if (m->refusals) {
         out->refused = &scratch->refused[first];
@@ -164,11 +161,26 @@ void messages_read(struct messages *m, uint32_t list, struct publications *out)
     }
 }
 
-void messages_end(struct messages *m)
+void messages_read(struct messages *m, uint32_t list, struct publications *out)
+{
+    const struct decoder *d = m->request->decoder;
+    const uint32_t count = d->nodes[list].count;
+    struct view *bodies = &m->request->scratch->bodies[m->body_count];
+
+    assert(count <= m->room - m->item_count - m->body_count);
+    if (read_bodies(d, list, bodies)) {
+        m->body_count += count;
+        *out = (struct publications){.bodies = bodies, .count = count};
+    } else {
+        read_items(m, list, out);
+    }
+}
+
+void messages_release(struct messages *m)
 {
     const struct publication *items = m->request->scratch->publications;
 
-    for (uint32_t i = 0; m->shared && i < m->count; i++) {
+    for (uint32_t i = 0; m->shared && i < m->item_count; i++) {
         if (items[i].shared != NULL)
             body_unref(items[i].shared);
     }
@@ -177,17 +189,19 @@ void messages_end(struct messages *m)
 
 /* ---- what became of them ----------------------------------------------------------------------------------------- */
 
-void encode_stored(struct buffer *out, uint64_t first_id, uint32_t stored, const struct outcome *outcomes,
-                   uint32_t outcome_count)
+/* At most: heads and numbers of what has been stored, and of the exceptions. */
+#define STORED_BYTES (1 + 2 * ENCODER_NUMBER_BYTES + ENCODER_HEADER_BYTES)
+
+static inline uint8_t *store_stored(uint8_t *at, uint64_t first_id, uint32_t stored, uint32_t outcome_count)
 {
-    encode_array(out, outcome_count > 0 ? 3 : 2);
-    if (stored > 0)
-        encode_uint(out, first_id);
-    else
-        encode_nil(out);
-    encode_uint(out, stored);
-    if (outcome_count > 0)
-        encode_array(out, outcome_count);
+    at = store_array(at, outcome_count > 0 ? 3 : 2);
+    at = stored > 0 ? store_uint(at, first_id) : store_nil(at);
+    at = store_uint(at, stored);
+    return outcome_count > 0 ? store_array(at, outcome_count) : at;
+}
+
+static void encode_outcomes(struct buffer *out, const struct outcome *outcomes, uint32_t outcome_count)
+{
     for (uint32_t i = 0; i < outcome_count; i++) {
         encode_array(out, 2);
         encode_uint(out, outcomes[i].index);
@@ -196,6 +210,26 @@ void encode_stored(struct buffer *out, uint64_t first_id, uint32_t stored, const
         else
             encode_error(out, outcomes[i].code, NULL, outcomes[i].which, 0);
     }
+}
+
+void answer_stored(struct request *r, uint64_t first_id, uint32_t stored, const struct outcome *outcomes,
+                   uint32_t outcome_count)
+{
+    uint8_t *at = answer_reserve(r, STORED_BYTES);
+
+    if (at != NULL)
+        encoder_commit(r->out, store_stored(at, first_id, stored, outcome_count));
+    encode_outcomes(r->out, outcomes, outcome_count);
+}
+
+void encode_stored(struct buffer *out, uint64_t first_id, uint32_t stored, const struct outcome *outcomes,
+                   uint32_t outcome_count)
+{
+    uint8_t *at = buffer_reserve(out, STORED_BYTES);
+
+    if (at != NULL)
+        encoder_commit(out, store_stored(at, first_id, stored, outcome_count));
+    encode_outcomes(out, outcomes, outcome_count);
 }
 
 void encode_unstored(struct buffer *out, enum error_code code, const char *which, const struct outcome *outcomes,

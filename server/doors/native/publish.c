@@ -23,7 +23,6 @@ static void publish(struct request *r, struct queue *q, const struct publication
 {
     const struct broker *b = r->broker;
     struct publish_result result = {0};
-    r->fleeting = !q->attributes.durable;
     const enum error_code code = broker_publish(r->broker, r->now_ms, q, list, options, &result);
 
     if (code != ERR_NONE) {
@@ -31,8 +30,7 @@ static void publish(struct request *r, struct queue *q, const struct publication
     } else if (result.held) {
         answer_later(r);
     } else {
-        answer_begin(r);
-        encode_stored(r->out, result.first_id, result.stored, b->outcomes, b->outcome_count);
+        answer_stored(r, result.first_id, result.stored, b->outcomes, b->outcome_count);
     }
 }
 

@@ -37,6 +37,7 @@ void handle_queue_create(struct request *r)
     attributes_init(&set.values);
     if (request_has(r, ATTRIBUTES) && !attributes_read(r, r->arguments[ATTRIBUTES].node, &set))
         return;
+    r->fleeting = !set.values.durable;
     const enum error_code code = broker_queue_create(r->broker, r->now_ms, name.data, name.bytes, &set, &created,
                                                      &differing);
     if (code == ERR_QUEUE_EXISTS) {

@@ -37,7 +37,8 @@ static void run_command(struct request *r, enum command_id command, uint32_t par
         answer_error(r, ERR_LIMIT, "max_elements");
     else if (d->nodes[params].type != NODE_ARRAY)
         answer_bad_request(r, "params", "params must be an array");
-    else if (!arguments_read(&r->scratch->commands[command], d, params, arguments, &error))
+    else if (!arguments_read(&r->scratch->commands[command], d, params, session_last_name(r->session), arguments,
+                             &error))
         answer_bad_request(r, error.key, error.text);
     else
         handlers[command](r);
@@ -46,19 +47,22 @@ static void run_command(struct request *r, enum command_id command, uint32_t par
 
 /*
  * The answer waits for all that the log has been told up to now, not only of what this request has changed: that a
- * queue is there, or a message a duplicate, is as good as the call that made it so. An error confirms nothing.
+ * queue is there, or a message a duplicate, is as good as the call that made it so. An error confirms nothing; nor does
+ * what is fleeting, unless the log has heard of it.
  */
 static void run_waiting(struct request *r, enum command_id command, uint32_t params)
 {
     const struct native_log *log = r->door->log;
     struct waiting *waiting = &r->scratch->waiting;
 
+    const uint64_t before = log->place_cb(log->user);
     r->out = waiting_begin(waiting);
     run_command(r, command, params);
-    if (r->failed || r->fleeting)
+    const uint64_t place = log->place_cb(log->user);
+    if (r->failed || (r->fleeting && place == before))
         waiting_pass(waiting, r->session);
     else if (waiting_begun(waiting))
-        waiting_keep(waiting, r->session, r->msgid, log->place_cb(log->user));
+        waiting_keep(waiting, r->session, r->msgid, place);
 }
 
 static struct request request_of(struct session *session, struct decoder *d, int64_t now_ms)
@@ -148,10 +152,13 @@ bool request_says(const struct request *r, unsigned argument, const char *word)
 
 struct queue *request_queue(struct request *r)
 {
-    struct queue *q = session_queue(r->session, r->arguments[0].text);
+    const struct argument *name = &r->arguments[0];
+    struct queue *q = name->known ? r->session->queue : session_queue(r->session, name->text);
 
     if (q == NULL)
         answer_error(r, ERR_QUEUE_NOT_FOUND, NULL);
+    else
+        r->fleeting = !q->attributes.durable;
     return q;
 }
 

@@ -23,7 +23,7 @@ struct request {
     bool notification;
     bool answered;                    /* or left to an effect */
     bool failed;                      /* answered with an error */
-    bool fleeting;                    /* what it has changed is never in the log */
+    bool fleeting;                    /* what the log has not heard of during it, it never needs to */
     const struct argument *arguments; /* by their place in the row's `args` */
 };
 
@@ -39,6 +39,12 @@ COMMAND_LIST(X)
 
 /* The head of a good answer; exactly one value must follow in r->out. */
 void answer_begin(struct request *r);
+
+/*
+ * The same with room for `bytes` behind it: stores the head and returns where its one value is to be stored, at most that
+ * long; encoder_commit() with the end then counts both. NULL if memory ran out, which r->out knows.
+ */
+uint8_t *answer_reserve(struct request *r, size_t bytes);
 
 void answer_true(struct request *r);
 void answer_number(struct request *r, uint64_t number);

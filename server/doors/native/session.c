@@ -128,15 +128,13 @@ size_t session_memory(const struct session *session)
 struct queue *session_queue(struct session *session, struct view name)
 {
     const struct broker *b = session->door->broker;
-    struct queue *q = session->queue;
+    const struct view last = session_last_name(session);
 
-    if (q != NULL && session->names_version == b->names_version && q->name_bytes == name.bytes &&
-        memcmp(q->name, name.data, name.bytes) == 0)
-        return q;
-    q = broker_queue_find(b, name.data, name.bytes);
-    session->queue = q;
+    if (last.bytes > 0 && last.bytes == name.bytes && memcmp(last.data, name.data, name.bytes) == 0)
+        return session->queue;
+    session->queue = broker_queue_find(b, name.data, name.bytes);
     session->names_version = b->names_version;
-    return q;
+    return session->queue;
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------------- */

@@ -49,7 +49,8 @@ struct native_scratch {
     struct publication *publications;
     enum error_code *refused;
     const char **which;
-    uint32_t publication_cap; /* of the three arrays above */
+    struct view *bodies;      /* of messages that are nothing else */
+    uint32_t publication_cap; /* of the four arrays above */
     uint64_t *numbers;        /* receipts or ids */
     uint32_t number_cap;
     struct commit_part *parts;
@@ -71,6 +72,16 @@ void session_break(struct session *session, const char *text);
 /* The queue of that name, or NULL. The last one is remembered. */
 struct queue *session_queue(struct session *session, struct view name);
 
+/* The name of that last one, of session->queue; empty if there is none. */
+static inline struct view session_last_name(const struct session *session)
+{
+    const struct queue *q = session->queue;
+
+    if (q == NULL || session->names_version != session->door->broker->names_version)
+        return (struct view){NULL, 0};
+    return (struct view){q->name, q->name_bytes};
+}
+
 /*
  * A decoder for a session that has input: its own if it holds part of a request, else a spare one. NULL when out of
  * memory. Given back it becomes the session's if it holds part of a request, else a spare again.
@@ -80,7 +91,11 @@ void native_return_decoder(struct native *door, struct session *session, struct 
 
 /* Room in the arrays of the scratch; false when out of memory. */
 bool native_numbers(struct native_scratch *scratch, uint32_t count);
-bool native_publications(struct native_scratch *scratch, uint32_t count);
+bool native_publications_grow(struct native_scratch *scratch, uint32_t count);
+static inline bool native_publications(struct native_scratch *scratch, uint32_t count)
+{
+    return count <= scratch->publication_cap || native_publications_grow(scratch, count);
+}
 bool native_parts(struct native_scratch *scratch, uint32_t count);
 
 /* The signature of the options of one message. */

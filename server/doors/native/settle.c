@@ -11,17 +11,22 @@
 static bool read_receipts(struct request *r, uint32_t *count)
 {
     const struct decoder *d = r->decoder;
-    uint32_t node = r->arguments[0].node;
+    const uint32_t list = r->arguments[0].node;
+    const struct node *n = &d->nodes[list + 1];
 
-    *count = d->nodes[node].count;
+    *count = d->nodes[list].count;
+    r->fleeting = true; /* stale receipts confirm nothing */
     if (!request_batch(r, "receipts", *count) || !request_numbers(r, *count))
         return false;
     uint64_t *receipts = r->scratch->numbers;
-    node++;
-    for (uint32_t i = 0; i < *count; i++) {
-        if (!node_number(d, node, LIMIT_ID - 1, &receipts[i]))
-            receipts[i] = NO_RECEIPT;
-        node = decoder_skip(d, node);
+    for (const uint64_t *end = receipts + *count; receipts < end; receipts++) {
+        if (n->type == NODE_UINT && n->value.uint < LIMIT_ID) {
+            *receipts = n->value.uint;
+            n++;
+        } else {
+            *receipts = NO_RECEIPT;
+            n = &d->nodes[decoder_skip(d, (uint32_t)(n - d->nodes))];
+        }
     }
     return true;
 }

@@ -1,0 +1,183 @@
+/*
+ * Most publishes ask for nothing but to be stored, and are: bodies, maybe with headers, for a standard queue in which nobody
+ * waits for room, and there is room for all of them. Such a publish needs no decision per message, so it is judged and done as a
+ * whole:
+ *
+ *     is it plain?     by what the messages are, and what the queue is and has room for
+ *     put              messages are made and put into the queue's ring, page by page
+ *     entered          the queue's figures, its sweep, the watcher: once for all of them
+ *
+ * All that can fail is memory, and while messages are put; then those that are in the ring leave it again, and as nobody has
+ * been told of them, nothing has happened. Whatever is not plain, or may not be, is left to batch.c, which does the same message
+ * by message and for every kind of message and queue: what is stored here it would have stored with the same ids, times and
+ * counts. Where that takes a close look (is there memory for all of them?) this file looks from far, and leaves the close cases
+ * to the other.
+ */
+#include "server/broker/plain.h"
+
+#include "server/broker/batch.h"
+
+#define LOOP __attribute__((noinline)) /* has the registers for itself */
+
+/* What a message takes at most besides its body, headers and group: itself, a body apart with the pointer to it, extras, what
+   the pool rounds up that is not in proportion, and its part of the ring. */
+#define PLAIN_BESIDE (sizeof(struct message) + sizeof(struct body) + 80 + sizeof(struct ring_page) / RING_FANOUT + 1)
+
+/* What a list of messages comes to. */
+struct load {
+    uint64_t largest, bytes; /* of bodies */
+    uint64_t kept;           /* bytes of everything that is stored of them */
+};
+
+/* ---- is it plain? ------------------------------------------------------------------------------------------------ */
+
+static inline bool is_plain_queue(const struct queue *q)
+{
+    return q->attributes.type == QUEUE_STANDARD && !q->attributes.content_dedup && !q->held;
+}
+
+static inline bool is_plain(const struct publication *p)
+{
+    return p->dedup_id.bytes == 0 && p->delay_ms <= 0 && p->ttl_ms < 0 && p->priority == 0;
+}
+
+static inline void load_add(struct load *load, size_t body_bytes)
+{
+    load->bytes += body_bytes;
+    if (body_bytes > load->largest)
+        load->largest = body_bytes;
+}
+
+static struct load load_of_bodies(const struct view *body, uint32_t count)
+{
+    struct load load = {0};
+    for (const struct view *end = body + count; body < end; body++)
+        load_add(&load, body->bytes);
+    load.kept = load.bytes;
+    return load;
+}
+
+/* False if one of them is not plain. */
+static bool load_of_items(const struct publication *p, uint32_t count, struct load *load)
+{
+    uint64_t extras = 0;
+    *load = (struct load){0};
+    for (const struct publication *end = p + count; p < end; p++) {
+        if (!is_plain(p))
+            return false;
+        load_add(load, p->body.bytes);
+        extras += p->headers.bytes + p->group.bytes;
+    }
+    load->kept = load->bytes + extras;
+    return true;
+}
+
+static inline bool load_measure(const struct publications *messages, struct load *load)
+{
+    if (messages->bodies) {
+        *load = load_of_bodies(messages->bodies, messages->count);
+        return true;
+    }
+    return !messages->refused && load_of_items(messages->items, messages->count, load);
+}
+
+/* Room by every limit, and memory beyond doubt: no class of the pool adds more than an eighth. */
+static inline bool load_fits(const struct broker *b, const struct queue *q, const struct load *load, uint32_t count)
+{
+    const uint64_t most = load->kept + load->kept / 8 + count * PLAIN_BESIDE;
+    return load->largest <= batch_body_limit(b, q) &&
+           plan_fits(q, queue_total(q) + count, queue_body_bytes(q) + load->bytes) &&
+           broker_memory(b) + batch_size(count) + most <= b->limits.max_memory_bytes;
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+/* Messages, made and laid one behind the other; how many, before memory ran out. The stamp's id goes on. */
+LOOP static uint32_t lay_bodies(struct pool *pool, void **place, const struct view *body, uint32_t count,
+                                struct message *stamp)
+{
+    uint32_t laid = 0;
+    for (; laid < count; laid++) {
+        struct message *message = message_new_bare(pool, body[laid], stamp);
+        if (message == NULL)
+            break;
+        stamp->id++;
+        place[laid] = message;
+    }
+    return laid;
+}
+
+LOOP static uint32_t lay_any(struct pool *pool, void **place, const struct publications *messages, uint32_t first,
+                             uint32_t count, struct message *stamp)
+{
+    uint32_t laid = 0;
+    for (; laid < count; laid++) {
+        struct publication room;
+        struct message *message = message_new(pool, publication_at(messages, first + laid, &room), false);
+        if (message == NULL)
+            break;
+        message->id = stamp->id++;
+        message->published_ms = stamp->published_ms;
+        message->expires_ms = stamp->expires_ms;
+        message->flags |= stamp->flags;
+        place[laid] = message;
+    }
+    return laid;
+}
+
+/* Puts the messages from `first` on into the ring, as many as its page has room for. Returns how many, or 0 if memory ran out. */
+static inline uint32_t put_page(struct broker *b, struct queue *q, const struct publications *messages, uint32_t first,
+                                bool bare, struct message *stamp)
+{
+    uint32_t count = messages->count - first, laid = 0;
+    const struct ring_cursor at = ring_open(q->messages, stamp->id, &count);
+    if (at.page == NULL)
+        return 0;
+    if (bare)
+        laid = lay_bodies(&b->pool, ring_lane(at), messages->bodies + first, count, stamp);
+    else
+        laid = lay_any(&b->pool, ring_lane(at), messages, first, count, stamp);
+    if (laid > 0)
+        ring_put_laid(at, laid, MESSAGE_READY);
+    else
+        ring_prune(at.page);
+    return laid;
+}
+
+/* Those that are in the ring leave it again. */
+static void take_back(struct broker *b, struct queue *q, uint32_t count)
+{
+    for (uint64_t id = q->next_id; id < q->next_id + count; id++) {
+        struct ring_cursor at = ring_find(q->messages, id);
+        struct message *message = life_message(at);
+        ring_remove(at, MESSAGE_READY);
+        message_free(&b->pool, message);
+    }
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+bool plain_publish(struct broker *b, int64_t now_ms, struct queue *q, const struct publications *messages,
+                   struct publish_result *result)
+{
+    const uint32_t count = messages->count;
+    struct message stamp;
+    struct load load;
+    if (!is_plain_queue(q) || !life_stamp(q, now_ms, &stamp) || !load_measure(messages, &load) ||
+        !load_fits(b, q, &load, count))
+        return false;
+    const bool bare = messages->bodies && load.largest < MESSAGE_SHARE_BYTES;
+    for (uint32_t done = 0, put; done < count; done += put) {
+        put = put_page(b, q, messages, done, bare, &stamp);
+        if (put == 0) {
+            take_back(b, q, done);
+            return false;
+        }
+    }
+    *result = (struct publish_result){.first_id = q->next_id, .stored = count};
+    life_entered(b, q, count, load.bytes, stamp.expires_ms);
+    COUNT(b, q, published, count);
+    meter_add(&q->publish_meter, now_ms, count);
+    line_wake(b, q);
+    return true;
+}
