@@ -25,6 +25,9 @@
 
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* All that cursor_run() calls: one function that is not inlined, and the place lies in memory. */
+#define STEP static inline __attribute__((always_inline))
+
 /* Where the cursor stands; kept in registers. */
 struct place {
     const uint8_t *at;
@@ -35,7 +38,7 @@ struct place {
     uint32_t left;              /* of its elements */
 };
 
-static inline uint64_t read_number(const uint8_t *at, unsigned width)
+STEP uint64_t read_number(const uint8_t *at, unsigned width)
 {
     uint16_t v16;
     uint32_t v32;
@@ -56,7 +59,7 @@ static inline uint64_t read_number(const uint8_t *at, unsigned width)
     }
 }
 
-static inline void put(struct place *p, size_t bytes, struct node node)
+STEP void put(struct place *p, size_t bytes, struct node node)
 {
     *p->node++ = node;
     p->at += bytes;
@@ -65,20 +68,20 @@ static inline void put(struct place *p, size_t bytes, struct node node)
 
 /* --- items: false, and nothing was taken, if the input ends too early --------------------------------------------- */
 
-static inline bool take_constant(struct place *p, enum node_type type, uint64_t value)
+STEP bool take_constant(struct place *p, enum node_type type, uint64_t value)
 {
     put(p, 1, (struct node){.type = (uint8_t)type, .value.uint = value});
     return true;
 }
 
-static inline bool take_negative(struct place *p, uint8_t first)
+STEP bool take_negative(struct place *p, uint32_t first)
 {
     put(p, 1, (struct node){.type = NODE_INT, .value.sint = (int8_t)first});
     return true;
 }
 
 /* Also those behind it of the same width: a list of receipts. */
-static inline bool take_uints(struct place *p, unsigned width)
+STEP bool take_uints(struct place *p, unsigned width)
 {
     const uint8_t first = *p->at;
 
@@ -90,7 +93,7 @@ static inline bool take_uints(struct place *p, unsigned width)
     return true;
 }
 
-static inline bool take_int(struct place *p, unsigned width)
+STEP bool take_int(struct place *p, unsigned width)
 {
     if (UNLIKELY((p->slack -= width) < 0))
         return false;
@@ -100,7 +103,7 @@ static inline bool take_int(struct place *p, unsigned width)
     return true;
 }
 
-static inline bool take_float(struct place *p)
+STEP bool take_float(struct place *p)
 {
     if (UNLIKELY((p->slack -= 4) < 0))
         return false;
@@ -111,7 +114,7 @@ static inline bool take_float(struct place *p)
     return true;
 }
 
-static inline bool take_double(struct place *p)
+STEP bool take_double(struct place *p)
 {
     if (UNLIKELY((p->slack -= 8) < 0))
         return false;
@@ -120,8 +123,7 @@ static inline bool take_double(struct place *p)
     return true;
 }
 
-static inline bool take_text(struct place *p, const uint8_t *input, enum node_type type, unsigned header,
-                             uint32_t bytes)
+STEP bool take_text(struct place *p, const uint8_t *input, enum node_type type, unsigned header, uint32_t bytes)
 {
     if (UNLIKELY((p->slack -= bytes) < 0))
         return false;
@@ -137,7 +139,7 @@ static inline bool take_text(struct place *p, const uint8_t *input, enum node_ty
 }
 
 /* A text whose length is a number of `width` bytes; and those behind it that have the same header. */
-static inline bool take_texts(struct place *p, const uint8_t *input, enum node_type type, unsigned width)
+STEP bool take_texts(struct place *p, const uint8_t *input, enum node_type type, unsigned width)
 {
     const uint8_t first = *p->at;
 
@@ -151,8 +153,7 @@ static inline bool take_texts(struct place *p, const uint8_t *input, enum node_t
 }
 
 /* `header`: its bytes; those behind the first are taken from the slack already. */
-static inline bool take_container(struct place *p, struct cursor *c, enum node_type type, unsigned header,
-                                  uint32_t count)
+STEP bool take_container(struct place *p, struct cursor *c, enum node_type type, unsigned header, uint32_t count)
 {
     const uint64_t elements = type == NODE_MAP ? 2 * (uint64_t)count : count;
 
@@ -173,7 +174,7 @@ static inline bool take_container(struct place *p, struct cursor *c, enum node_t
     return true;
 }
 
-static inline bool take_long_container(struct place *p, struct cursor *c, enum node_type type, unsigned width)
+STEP bool take_long_container(struct place *p, struct cursor *c, enum node_type type, unsigned width)
 {
     if (UNLIKELY((p->slack -= width) < 0))
         return false;
@@ -181,9 +182,9 @@ static inline bool take_long_container(struct place *p, struct cursor *c, enum n
 }
 
 /* The item at p->at, and perhaps others of its kind behind it. */
-static inline bool take(struct place *p, struct cursor *c, const uint8_t *input)
+STEP bool take(struct place *p, struct cursor *c, const uint8_t *input)
 {
-    const uint8_t first = *p->at;
+    const uint32_t first = *p->at;
 
     switch (first) {
     case 0x00 ... 0x7f:
@@ -246,7 +247,7 @@ static inline bool take(struct place *p, struct cursor *c, const uint8_t *input)
 }
 
 /* Closes the containers of which nothing is left. True: the value is complete. */
-static inline bool close_containers(struct place *p, struct cursor *c)
+STEP bool close_containers(struct place *p, struct cursor *c)
 {
     const uint64_t end = (uint64_t)(p->node - c->nodes);
 

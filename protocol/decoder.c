@@ -33,7 +33,7 @@
  *   - Nodes hold offsets, counted from `base`: the input or `held`. No pointer into `held` outlives a call.
  *   - In the parser a container's node is given its end anew with each finished element, so that the last one leaves
  *     the right one. The cursor writes it once, when the container is complete.
- *   - Unless `parsed` is set there is nothing to clean up behind a value.
+ *   - Unless `debris` says so there is nothing to clean up behind a value.
  */
 #include "protocol/decoder.h"
 
@@ -47,6 +47,7 @@
 
 /* What decoder_next() keeps of each array for the next value. */
 #define KEPT_BYTES 16384
+#define KEPT_NODES (KEPT_BYTES / sizeof(struct node))
 
 #define FIRST_HELD_BYTES 512
 #define FIRST_STREAMS    4
@@ -84,10 +85,16 @@ struct body {
     uint32_t done_bytes;
 };
 
+/* Why there is something to clean up behind a value. */
+enum debris {
+    DEBRIS_PARSED = 1, /* the parser has seen some of it: what stands below `debris` may be in use */
+    DEBRIS_NODES = 2,  /* more of them than are kept */
+};
+
 struct decoder_impl {
     struct decoder public;
-    bool ready;  /* a value waits for decoder_next() */
-    bool parsed; /* the parser has seen some of the value: what stands below may be in use */
+    bool ready;     /* a value waits for decoder_next() */
+    uint8_t debris; /* enum debris, else 0 */
     uint8_t *held;
     size_t held_bytes;
     size_t held_cap;
@@ -170,10 +177,16 @@ void *decoder_take(struct decoder *d, const struct node *node)
     return owner;
 }
 
-/* Cleans up behind a value that the parser has seen. */
-static __attribute__((cold)) void forget_parsed(struct decoder_impl *impl)
+/* Gives back what is large, and forgets what the parser has seen. */
+static __attribute__((cold, noinline)) void tidy_up(struct decoder_impl *impl)
 {
+    struct recorder *r = &impl->parser.user;
     release_streams(impl);
+    if (r->cap > KEPT_NODES) {
+        free(r->nodes);
+        r->nodes = NULL;
+        r->cap = 0;
+    }
     if (impl->held_cap > KEPT_BYTES) {
         free(impl->held);
         impl->held = NULL;
@@ -185,24 +198,18 @@ static __attribute__((cold)) void forget_parsed(struct decoder_impl *impl)
         impl->stream_cap = 0;
     }
     impl->held_bytes = 0;
+    impl->public.nodes = r->nodes;
     impl->public.too_many_nodes = false;
-    impl->parsed = false;
+    impl->debris = 0;
 }
 
 void decoder_next(struct decoder *d)
 {
     struct decoder_impl *impl = d->impl;
-    struct recorder *r = &impl->parser.user;
     assert(impl->ready);
-    if (UNLIKELY(impl->parsed))
-        forget_parsed(impl);
-    if (UNLIKELY(r->cap > KEPT_BYTES / sizeof *r->nodes)) {
-        free(r->nodes);
-        r->nodes = NULL;
-        r->cap = 0;
-    }
+    if (UNLIKELY(impl->debris))
+        tidy_up(impl);
     impl->ready = false;
-    d->nodes = r->nodes;
     d->node_count = 0;
     d->value_bytes = 0;
 }
@@ -461,7 +468,7 @@ static __attribute__((noinline)) enum decoder_result feed_parser(struct decoder_
 {
     uint64_t max = impl->parser.user.max_bytes;
     size_t at = c->at;
-    impl->parsed = true;
+    impl->debris |= DEBRIS_PARSED;
     set_parser(impl, c);
     enum decoder_result result = parse(impl, input, bytes < max ? bytes : (size_t)max, &at);
     *used = at;
@@ -475,22 +482,21 @@ static __attribute__((noinline)) enum decoder_result feed_parser(struct decoder_
 }
 
 /*
- * Has the cursor start again with more nodes as long as it wants them; they are doubled at least, so this is not done
- * often. NEED_MORE: it is the parser's turn.
+ * More nodes for a cursor that has stopped for want of them and is to start again; they are doubled at least, so this is
+ * not done often. False: it is the parser's turn, or memory ran out.
  */
-static __attribute__((noinline)) enum decoder_result run_again(struct decoder_impl *impl, struct cursor *c,
-                                                               const uint8_t *input, size_t bytes)
+static __attribute__((noinline)) bool more_nodes(struct decoder_impl *impl, const struct cursor *c)
 {
     struct recorder *r = &impl->parser.user;
-    while (c->claimed > r->cap && c->claimed <= LIMIT_NODES) {
-        if (!reserve_nodes(r, c->claimed))
-            return end_refused(impl, r->refusal);
-        c->nodes = r->nodes;
-        c->cap = r->cap;
-        if (cursor_run(c, input, bytes))
-            return DECODER_READY;
+    if (c->claimed <= r->cap || c->claimed > LIMIT_NODES)
+        return false;
+    if (!reserve_nodes(r, c->claimed)) {
+        impl->public.refusal = r->refusal;
+        return false;
     }
-    return DECODER_NEED_MORE;
+    if (r->cap > KEPT_NODES)
+        impl->debris |= DEBRIS_NODES;
+    return true;
 }
 
 enum decoder_result decoder_feed(struct decoder *d, const void *input, size_t bytes, size_t *used)
@@ -508,15 +514,15 @@ enum decoder_result decoder_feed(struct decoder *d, const void *input, size_t by
 
     size_t most = bytes < r->max_bytes ? bytes : (size_t)r->max_bytes;
     struct cursor c;
-    c.nodes = r->nodes;
-    c.cap = r->cap;
     d->base = input;
-    if (UNLIKELY(!cursor_run(&c, input, most))) {
-        enum decoder_result result = run_again(impl, &c, input, most);
-        if (result == DECODER_NEED_MORE)
-            return feed_parser(impl, &c, input, bytes, used);
-        if (result == DECODER_REFUSED)
-            return result;
+    for (;;) {
+        c.nodes = r->nodes;
+        c.cap = r->cap;
+        if (cursor_run(&c, input, most))
+            break;
+        if (more_nodes(impl, &c))
+            continue;
+        return d->refusal ? DECODER_REFUSED : feed_parser(impl, &c, input, bytes, used);
     }
     d->nodes = c.nodes;
     d->node_count = c.count;

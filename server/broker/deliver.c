@@ -107,15 +107,15 @@ static void tell_delivered(struct broker *b, struct queue *q, int64_t now_ms, st
 
 /*
  * In a long backlog a message has left the processor's caches when its turn comes. So the one that is some places further on is
- * asked for already: its header, and what it has of a body in the lines behind. A place without an item may say anything: that is
- * no more than a hint in vain.
+ * asked for already: its header, and what it has of a body in the lines behind. A place without an item may say anything, so
+ * that is a number rather than a pointer to reckon with, and no more than a hint in vain.
  */
 static inline void prefetch(const struct ring_page *page, uint32_t lane)
 {
-    const char *later = page->child[(lane + PREFETCH_AHEAD) % RING_FANOUT];
-    __builtin_prefetch(later);
-    __builtin_prefetch(later + 64);
-    __builtin_prefetch(later + 128);
+    const uintptr_t later = (uintptr_t)page->child[(lane + PREFETCH_AHEAD) % RING_FANOUT];
+    __builtin_prefetch((const void *)later);
+    __builtin_prefetch((const void *)(later + 64));
+    __builtin_prefetch((const void *)(later + 128));
 }
 
 uint32_t life_deliver_run(struct broker *b, int64_t now_ms, struct queue *q, struct ring_page *page,

@@ -113,7 +113,7 @@ bool life_stamp(const struct queue *q, int64_t now_ms, struct message *stamp)
     return q->attributes.delay == 0 && !(stamp->flags & MESSAGE_TIMED);
 }
 
-static void tell_stored(struct broker *b, struct queue *q, uint64_t id, uint32_t count)
+void life_tell_stored(struct broker *b, struct queue *q, uint64_t id, uint32_t count)
 {
     struct ring_cursor at = ring_find(q->messages, id);
     for (const uint64_t end = id + count; id < end; id++, at.lane++) {
@@ -125,14 +125,11 @@ static void tell_stored(struct broker *b, struct queue *q, uint64_t id, uint32_t
 
 void life_entered(struct broker *b, struct queue *q, uint32_t count, uint64_t bytes, int64_t expires_ms)
 {
-    const uint64_t first = q->next_id;
+    cover(b, q, q->next_id, expires_ms); /* the others expire with the first */
     q->next_id += count;
     q->state_bytes[MESSAGE_READY] += bytes;
     if (expires_ms != 0)
         q->swept_ms = expires_ms;
-    cover(b, q, first, expires_ms); /* the others expire with it */
-    if (watched(b, q))
-        tell_stored(b, q, first, count);
 }
 
 void life_sweep(struct broker *b, int64_t now_ms, struct queue *q, uint32_t *budget)

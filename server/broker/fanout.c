@@ -2,6 +2,7 @@
 
 #include "server/broker/filter.h"
 #include "server/broker/pattern.h"
+#include "server/broker/plain.h"
 
 #include <string.h>
 
@@ -150,6 +151,8 @@ enum error_code broker_topic_publish(struct broker *b, int64_t now_ms, struct to
     enum error_code code = publish_check(b, messages->count, options);
     if (code == ERR_NONE && (b->draining || b->stopping))
         code = ERR_DRAINING;
+    if (code == ERR_NONE && plain_topic_publish(b, now_ms, topic, key, messages, copies))
+        return ERR_NONE;
     if (code == ERR_NONE)
         code = fanout_count(b, topic, key, messages, &tally);
     if (code == ERR_NONE && tally.durable)

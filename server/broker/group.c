@@ -42,9 +42,9 @@ static uint64_t hash_of(const struct broker *b, struct view name)
     return XXH3_64bits_withSeed(name.data, name.bytes, b->hash_seed);
 }
 
-struct group *group_find(const struct broker *b, const struct queue *q, struct view name)
+static struct group *find(const struct queue *q, struct view name, uint64_t hash)
 {
-    for (struct table_link *link = table_find(&q->groups.table, hash_of(b, name)); link; link = table_next(link)) {
+    for (struct table_link *link = table_find(&q->groups.table, hash); link; link = table_next(link)) {
         struct group *g = group_of(link);
         if (g->name_bytes == name.bytes && memcmp(g->name, name.data, name.bytes) == 0)
             return g;
@@ -52,20 +52,41 @@ struct group *group_find(const struct broker *b, const struct queue *q, struct v
     return NULL;
 }
 
+struct group *group_find(const struct broker *b, const struct queue *q, struct view name)
+{
+    return find(q, name, hash_of(b, name));
+}
+
+/* The queue knows the group from now on. */
+static void begin(struct groups *groups, struct group *g, uint64_t hash)
+{
+    table_insert(&groups->table, &g->link, hash);
+    g->older = groups->newest;
+    if (groups->newest)
+        groups->newest->newer = g;
+    else
+        groups->oldest = g;
+    groups->newest = g;
+}
+
+struct group *group_meet(struct broker *b, struct queue *q, struct view name)
+{
+    uint64_t hash = hash_of(b, name);
+    struct group *g = find(q, name, hash);
+    if (!g && (g = group_new(b, q, name)))
+        begin(&q->groups, g, hash);
+    return g;
+}
+
 void group_join(struct broker *b, struct queue *q, struct message *m, struct group **spare)
 {
-    struct groups *groups = &q->groups;
-    struct group *g = group_find(b, q, message_group(m));
+    struct view name = message_group(m);
+    uint64_t hash = hash_of(b, name);
+    struct group *g = find(q, name, hash);
     if (!g) {
         g = *spare;
         *spare = NULL;
-        table_insert(&groups->table, &g->link, hash_of(b, message_group(m)));
-        g->older = groups->newest;
-        if (groups->newest)
-            groups->newest->newer = g;
-        else
-            groups->oldest = g;
-        groups->newest = g;
+        begin(&q->groups, g, hash);
     }
     message_links(m)->group = g;
 }
@@ -201,9 +222,9 @@ void order_settle(struct broker *b, struct queue *q, struct group *g)
         if (list)
             enlist(g, list);
     }
-    if (before)
+    if (before && (before->own.first != NULL) != (before->state == TAKER_KEEN))
         line_update(b, before);
-    if (list)
+    if (list && !q->dirty)
         line_wake(b, q);
     if (is_empty(g))
         forget(b, q, g);

@@ -63,6 +63,9 @@ void group_free(struct pool *pool, struct group *group);
 /* The group of that name, or NULL. */
 struct group *group_find(const struct broker *b, const struct queue *q, struct view name);
 
+/* The same, or a new one that the queue knows from now on; order_settle() ends it if no message enters it. NULL when out of memory. */
+struct group *group_meet(struct broker *b, struct queue *q, struct view name);
+
 /* The message joins its group: the queue's, or else *spare, which is taken then (*spare becomes NULL). */
 void group_join(struct broker *b, struct queue *q, struct message *m, struct group **spare);
 

@@ -99,10 +99,12 @@ void life_enter(struct broker *b, int64_t now_ms, struct queue *q, struct messag
 /*
  * The same for many messages with the queue's delay and ttl, at once: *stamp is what all that enter at this time have in common,
  * and the id of the first. False if they need slots. When `count` of them, with `bytes` bytes of bodies and that expiry, have been
- * put into the ring, ready, from the queue's next id on, life_entered() does what else it takes; it cannot fail.
+ * put into the ring, ready, from the queue's next id on, life_entered() does what else it takes, but for telling the watcher what
+ * has been stored, which life_tell_stored() does: of `count` messages from that id on, in their order. They cannot fail.
  */
 bool life_stamp(const struct queue *q, int64_t now_ms, struct message *stamp);
 void life_entered(struct broker *b, struct queue *q, uint32_t count, uint64_t bytes, int64_t expires_ms);
+void life_tell_stored(struct broker *b, struct queue *q, uint64_t id, uint32_t count);
 
 /* True if the message needs a slot when it enters. */
 bool life_needs_slot(const struct queue *q, int64_t now_ms, int64_t delay_ms, int64_t ttl_ms);

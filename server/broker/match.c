@@ -36,21 +36,18 @@ static inline uint64_t level_of(uint64_t key)
 /* Of those of the highest priority the one behind whom was served last. */
 static struct taker *next_taker(struct queue *q)
 {
-    if (q->attributes.type == QUEUE_STANDARD && q->takers.count[TAKER_ABLE] == 1)
-        return ring_item(ring_first(&q->takers, TAKER_ABLE, 0));
+    const uint64_t able = q->takers.count[TAKER_ABLE], keen = q->takers.count[TAKER_KEEN];
+    if (able + keen == 1) /* and there is something for it, or there would be no match */
+        return ring_item(ring_first(&q->takers, keen > 0 ? TAKER_KEEN : TAKER_ABLE, 0));
     unsigned states = 1u << TAKER_KEEN;
     if (q->attributes.type == QUEUE_STANDARD || q->groups.deliverable.first)
         states |= 1u << TAKER_ABLE;
     struct ring_cursor first = first_taker(q, states, 0);
     if (!first.page)
         return NULL;
-    if (q->takers.count[TAKER_ABLE] + q->takers.count[TAKER_KEEN] > 1) {
-        uint64_t level = level_of(ring_key(first));
-        struct ring_cursor at = first_taker(q, states, q->turn_key[level] + 1);
-        if (at.page && level_of(ring_key(at)) == level)
-            return ring_item(at);
-    }
-    return ring_item(first);
+    uint64_t level = level_of(ring_key(first));
+    struct ring_cursor at = first_taker(q, states, q->turn_key[level] + 1);
+    return ring_item(at.page && level_of(ring_key(at)) == level ? at : first);
 }
 
 /* The group of a fifo queue whose turn it is. A receive takes on where it is before it begins with another group, as much as
@@ -61,6 +58,15 @@ static const struct group *next_group(const struct queue *q, const struct taker 
     if (t->kind == TAKER_WAITER)
         return own ? own : other;
     return other ? other : own;
+}
+
+/* What is to go out lies near the first ready message, as a rule. */
+static inline struct ring_cursor place_of(struct ring *ring, const struct message *m)
+{
+    struct ring_page *front = ring_first(ring, MESSAGE_READY, 0).page;
+    if (ring_covers(front, m->id))
+        return (struct ring_cursor){front, (uint32_t)(m->id % RING_FANOUT)};
+    return ring_find(ring, m->id);
 }
 
 static struct ring_cursor first_message(struct queue *q, const struct taker *t)
@@ -76,7 +82,7 @@ static struct ring_cursor first_message(struct queue *q, const struct taker *t)
     } else {
         m = tree_first(q->urgent[31 - __builtin_clz(q->urgent_levels)]);
     }
-    return ring_find(q->messages, m->id);
+    return place_of(q->messages, m);
 }
 
 struct ring_cursor line_next_message(struct broker *b, int64_t now_ms, struct queue *q, const struct taker *t,

@@ -206,27 +206,32 @@ struct view message_body(const struct message *message)
     return (struct view){shared != NULL ? shared->data : body_place(message), message->body_bytes};
 }
 
-struct view message_group(const struct message *message)
+struct message_texts message_texts(const struct message *message)
 {
     const struct extras *extras = message_extras(message);
-    return extras ? (struct view){extras + 1, extras->group_bytes} : (struct view){NULL, 0};
+    if (!extras)
+        return (struct message_texts){{NULL, 0}, {NULL, 0}, {NULL, 0}};
+    const uint8_t *group = (const uint8_t *)(extras + 1), *dedup_id = group + extras->group_bytes;
+    return (struct message_texts){
+        .headers = {dedup_id + extras->dedup_bytes, extras->header_bytes},
+        .group = {group, extras->group_bytes},
+        .dedup_id = {dedup_id, extras->dedup_bytes},
+    };
+}
+
+struct view message_group(const struct message *message)
+{
+    return message_texts(message).group;
 }
 
 struct view message_dedup_id(const struct message *message)
 {
-    const struct extras *extras = message_extras(message);
-    if (!extras)
-        return (struct view){NULL, 0};
-    return (struct view){(const uint8_t *)(extras + 1) + extras->group_bytes, extras->dedup_bytes};
+    return message_texts(message).dedup_id;
 }
 
 struct view message_headers(const struct message *message)
 {
-    const struct extras *extras = message_extras(message);
-    if (!extras)
-        return (struct view){NULL, 0};
-    const uint8_t *texts = (const uint8_t *)(extras + 1);
-    return (struct view){texts + extras->group_bytes + extras->dedup_bytes, extras->header_bytes};
+    return message_texts(message).headers;
 }
 
 void message_delivered(struct message *message, int64_t now_ms)

@@ -162,6 +162,13 @@ struct view message_group(const struct message *message);
 struct view message_dedup_id(const struct message *message);
 struct view message_headers(const struct message *message);
 
+/* All of these at once. */
+struct message_texts {
+    struct view headers, group, dedup_id;
+};
+
+struct message_texts message_texts(const struct message *message);
+
 /* The shared body, borrowed, or NULL if the body lies in the message itself. */
 struct body *message_shared(const struct message *message);
 

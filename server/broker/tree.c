@@ -60,6 +60,11 @@ static struct message *join(struct message *below, struct message *above)
 void tree_put(struct message **root, struct message *message)
 {
     assert(message->flags & MESSAGE_LINKED);
+    if (!*root) { /* most groups have no more than one */
+        *left_of(message) = *right_of(message) = NULL;
+        *root = message;
+        return;
+    }
     uint64_t w = weight(message);
     while (*root && weight(*root) >= w)
         root = message->id < (*root)->id ? left_of(*root) : right_of(*root);

@@ -44,10 +44,30 @@ static void pair_open(struct pair *pair, const struct attribute_set *set)
     pair->plain = pair->calls = 0;
 }
 
+static bool pair_is_fifo(const struct pair *pair)
+{
+    return pair->queue[SHORT_WAY]->attributes.type == QUEUE_FIFO;
+}
+
 static void pair_close(struct pair *pair)
 {
     for (int i = 0; i < WAYS; i++)
         bare_close(&pair->way[i]);
+}
+
+/* The same groups in the same order, and those from which something can go out in the same order. */
+static void check_same_groups(const struct queue *p, const struct queue *q)
+{
+    const struct group *g = p->groups.oldest, *h = q->groups.oldest;
+    for (; g && h; g = g->newer, h = h->newer) {
+        assert_int_equal(g->name_bytes, h->name_bytes);
+        assert_memory_equal(g->name, h->name, g->name_bytes);
+        assert_memory_equal(g->count, h->count, sizeof g->count);
+    }
+    assert_true(!g && !h);
+    for (g = p->groups.deliverable.first, h = q->groups.deliverable.first; g && h; g = g->list_next, h = h->list_next)
+        assert_int_equal(g->link.hash, h->link.hash);
+    assert_true(!g && !h);
 }
 
 static void check_same(const struct pair *pair)
@@ -62,6 +82,7 @@ static void check_same(const struct pair *pair)
     assert_int_equal(p->swept_ms, q->swept_ms);
     assert_int_equal(p->sweep_from, q->sweep_from);
     assert_int_equal(p->dirty, q->dirty);
+    check_same_groups(p, q);
     assert_int_equal(broker_next_ms(&x->b), broker_next_ms(&y->b));
     assert_int_equal(x->b.pool.used_bytes, y->b.pool.used_bytes);
 }
@@ -106,15 +127,17 @@ static void tell_random_publish(struct pair *pair, struct random *r)
     struct publication items[MOST];
     struct view bodies[MOST];
     const uint32_t count = 1 + (uint32_t)random_bits(r, 7);
-    const bool bare = rarely(r, 2);
+    const bool bare = rarely(r, pair_is_fifo(pair) ? 50 : 2);
     const uint64_t most = rarely(r, 20) ? sizeof filler : 300;
     for (uint32_t i = 0; i < count; i++) {
         bodies[i] = (struct view){filler, (size_t)random_below(r, most)};
         items[i] = (struct publication){.body = bodies[i], .delay_ms = -1, .ttl_ms = -1};
         if (rarely(r, 4))
             items[i].headers = (struct view){"\6\1k\1v", 5};
-        if (rarely(r, 8))
-            items[i].group = (struct view){"group", 5};
+        if (rarely(r, pair_is_fifo(pair) ? 1 : 8))
+            items[i].group = (struct view){&"a group's name"[random_below(r, 12)], 1 + random_below(r, 2)};
+        if (rarely(r, 2000))
+            items[i].group.bytes = 0;
         if (rarely(r, 400))
             items[i].delay_ms = (int64_t)random_below(r, 3) * 50;
         if (rarely(r, 400))
@@ -183,12 +206,10 @@ static void tell_time(struct pair *pair, int64_t ms)
         (void)bare_turn(&pair->way[i], pair->way[i].now_ms + ms);
 }
 
-static void test_both_ways_lead_to_the_same(void **state)
+static void compare_ways(struct random r, const struct attribute_set *set)
 {
-    (void)state;
     static struct pair pair;
-    struct random r = test_seed(__func__);
-    pair_open(&pair, NULL);
+    pair_open(&pair, set);
     for (int i = 0; i < CALLS; i++) {
         switch (random_below(&r, 8)) {
         case 0:
@@ -211,6 +232,21 @@ static void test_both_ways_lead_to_the_same(void **state)
     /* Without both kinds nothing is compared. */
     assert_in_range(pair.plain, pair.calls / 10, pair.calls - pair.calls / 10);
     pair_close(&pair);
+}
+
+static void test_both_ways_lead_to_the_same(void **state)
+{
+    (void)state;
+    const struct attribute_set set = {.named = 1u << ATTRIBUTE_retention, .values.retention = 300};
+    compare_ways(test_seed(__func__), &set);
+}
+
+static void test_both_ways_into_a_fifo_queue_lead_to_the_same(void **state)
+{
+    (void)state;
+    const struct attribute_set set = {.named = 1u << ATTRIBUTE_type | 1u << ATTRIBUTE_retention,
+                                      .values = {.type = QUEUE_FIFO, .retention = 300}};
+    compare_ways(test_seed(__func__), &set);
 }
 
 /* ---- what is plain ----------------------------------------------------------------------------------------------- */
@@ -278,7 +314,11 @@ static void test_a_queue_that_decides_for_each_message_is_not_plain(void **state
     QUEUE(ttl, 10);
     assert_true(is_plain(&s, q, &messages));
     QUEUE(type, QUEUE_FIFO);
-    assert_false(is_plain(&s, q, &messages));
+    assert_false(is_plain(&s, q, &messages)); /* without groups */
+    CHECK(false, group, ((struct view){NULL, 0}));
+    struct publication grouped = bare_message(NULL);
+    grouped.group = body;
+    assert_true(is_plain(&s, q, &(struct publications){.items = &grouped, .count = 1}));
     QUEUE(delay, 1);
     assert_false(is_plain(&s, q, &messages));
     QUEUE(content_dedup, true);
@@ -391,15 +431,47 @@ static void test_where_memory_runs_out_nothing_has_happened(void **state)
     bare_close(&s);
 }
 
-/* Where the long way would find that there is not memory enough the short one does not pass. */
-static void test_memory_that_would_not_do_for_the_long_way_is_not_enough(void **state)
+static void test_where_memory_runs_out_a_fifo_queue_has_no_groups_of_it(void **state)
 {
     (void)state;
     static struct bare s;
     bare_open(&s, 1);
-    struct queue *q = bare_queue(&s, "jobs", NULL);
+    struct attribute_set set;
+    struct queue *q;
+    QUEUE(type, QUEUE_FIFO);
+    struct publication items[MOST], known = bare_message("known");
+    const struct publications messages = {.items = items, .count = MOST};
+    known.group = (struct view){"0", 1};
+    assert_true(is_plain(&s, q, &(struct publications){.items = &known, .count = 1}));
+    for (uint32_t i = 0; i < MOST; i++) {
+        items[i] = (struct publication){.body = {filler, 22}, .delay_ms = -1, .ttl_ms = -1};
+        items[i].group = (struct view){&"0123456789"[i % 10], 1};
+    }
+    const size_t message_bytes = sizeof(struct message) + sizeof(struct message_links) + 16 + 22;
+    assert_int_not_equal(pool_size(message_bytes), pool_size(sizeof(struct group) + 1));
+    for (unsigned left = 0; left < MOST; left++) {
+        check_starved(&s, q, &messages, message_bytes, left, MOST);
+        assert_int_equal(q->groups.table.count, 1);
+    }
+    for (unsigned left = 0; left < 9; left++) {
+        check_starved(&s, q, &messages, sizeof(struct group) + 1, left, 9);
+        assert_int_equal(q->groups.table.count, 1);
+    }
+    assert_int_equal(q->groups.oldest->count[MESSAGE_READY], 1);
+    assert_true(is_plain(&s, q, &messages));
+    assert_int_equal(q->groups.table.count, 10);
+    bare_close(&s);
+}
+
+/* Where the long way would find that there is not memory enough the short one does not pass. */
+static void check_memory(const struct attribute_set *set, size_t least)
+{
+    static struct bare s;
+    bare_open(&s, 1);
+    struct queue *q = bare_queue(&s, "jobs", set);
     for (size_t bytes = 0; bytes <= sizeof filler; bytes += 1 + bytes / 100) {
-        struct publication item = {.body = {filler, bytes}, .group = {filler, bytes % 3}, .delay_ms = -1, .ttl_ms = -1};
+        struct publication item = {.body = {filler, bytes}, .delay_ms = -1, .ttl_ms = -1};
+        item.group = (struct view){filler, least + bytes % 3};
         item.headers = (struct view){filler, bytes % 100};
         const uint64_t needed = batch_size(1) + batch_cost_of(q, &item);
         s.b.limits.max_memory_bytes = broker_memory(&s.b) + needed - 1;
@@ -410,15 +482,25 @@ static void test_memory_that_would_not_do_for_the_long_way_is_not_enough(void **
     bare_close(&s);
 }
 
+static void test_memory_that_would_not_do_for_the_long_way_is_not_enough(void **state)
+{
+    (void)state;
+    const struct attribute_set fifo = {.named = 1u << ATTRIBUTE_type, .values.type = QUEUE_FIFO};
+    check_memory(NULL, 0);
+    check_memory(&fifo, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ways_lead_to_the_same),
+        cmocka_unit_test(test_both_ways_into_a_fifo_queue_lead_to_the_same),
         cmocka_unit_test(test_bodies_headers_and_groups_are_plain_and_options_that_need_a_decision_are_not),
         cmocka_unit_test(test_a_queue_that_decides_for_each_message_is_not_plain),
         cmocka_unit_test(test_where_somebody_waits_for_room_nothing_is_plain),
         cmocka_unit_test(test_the_watcher_is_told_each_message_in_order),
         cmocka_unit_test(test_where_memory_runs_out_nothing_has_happened),
+        cmocka_unit_test(test_where_memory_runs_out_a_fifo_queue_has_no_groups_of_it),
         cmocka_unit_test(test_memory_that_would_not_do_for_the_long_way_is_not_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RARE __attribute__((cold, noinline)) /* kept out of the short way through arguments_read() */
+/* What is kept out of the short way through arguments_read(), and what is not. */
+#define RARE  __attribute__((cold, noinline))
+#define SHORT static inline __attribute__((always_inline))
 
 static const struct {
     const char *word;
@@ -67,26 +69,58 @@ void signature_parse(struct signature *signature, const char *args)
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-static inline bool name_read(struct view known, struct argument *out)
+/* Eight bytes, or the four to eight that there are, or fewer one by one: names are too short for a call. */
+SHORT bool same_text(struct view a, struct view b)
 {
-    out->known = known.bytes > 0 && known.bytes == out->text.bytes &&
-                 memcmp(known.data, out->text.data, known.bytes) == 0;
-    return out->known || queue_name_valid(out->text.data, out->text.bytes);
+    const char *x = a.data, *y = b.data;
+    size_t left = a.bytes;
+
+    if (left != b.bytes)
+        return false;
+    for (; left >= 8; left -= 8, x += 8, y += 8) {
+        if (memcmp(x, y, 8) != 0)
+            return false;
+    }
+    if (left >= 4)
+        return memcmp(x, y, 4) == 0 && memcmp(x + left - 4, y + left - 4, 4) == 0;
+    for (; left > 0; left--) {
+        if (*x++ != *y++)
+            return false;
+    }
+    return true;
 }
 
-static inline bool value_read(const struct decoder *d, const struct parameter *p, uint32_t node, struct view known,
-                              struct argument *out)
+static RARE bool name_check(struct argument *out)
+{
+    out->known = false;
+    return queue_name_valid(out->text.data, out->text.bytes);
+}
+
+SHORT bool name_read(struct view known, struct argument *out)
+{
+    if (known.bytes == 0 || !same_text(known, out->text))
+        return name_check(out);
+    out->known = true;
+    return true;
+}
+
+/* Returns the node behind the value, or 0 if it is not what it must be. */
+SHORT uint32_t value_read(const struct decoder *d, const struct parameter *p, uint32_t node, struct view known,
+                          struct argument *out)
 {
     const struct node *n = &d->nodes[node];
 
     if (!(p->nodes >> n->type & 1) || n->value.uint > p->max)
-        return false;
+        return 0;
     out->given = true;
     out->node = node;
     out->number = n->value.uint;
     if (p->type != ARGUMENT_NAME && p->type != ARGUMENT_TEXT)
-        return true;
-    return node_text(d, node, &out->text) && (p->type == ARGUMENT_TEXT || name_read(known, out));
+        return decoder_skip(d, node);
+    if (n->flags & NODE_SKIPPED)
+        return 0;
+    out->text = (struct view){decoder_bytes(d, n), n->count};
+    return p->type == ARGUMENT_TEXT || name_read(known, out) ? node + 1 : 0;
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -130,8 +164,9 @@ static const struct parameter *option_named(const struct signature *signature, s
 }
 
 /* None of them is given yet. */
-static bool options_read(const struct signature *signature, const struct decoder *d, uint32_t map, struct view known,
-                         struct argument *out, struct argument_error *error)
+static __attribute__((noinline)) bool options_read(const struct signature *signature, const struct decoder *d,
+                                                   uint32_t map, struct view known, struct argument *out,
+                                                   struct argument_error *error)
 {
     uint32_t node = map + 1;
 
@@ -148,10 +183,9 @@ static bool options_read(const struct signature *signature, const struct decoder
         struct argument *argument = &out[p - signature->parameters];
         if (argument->given)
             return fail(error, p->name, p->name_bytes, "option ", " is given twice");
-        const uint32_t value = decoder_skip(d, node);
-        if (!value_read(d, p, value, known, argument))
+        node = value_read(d, p, decoder_skip(d, node), known, argument);
+        if (node == 0)
             return fail_type(error, p);
-        node = decoder_skip(d, value);
     }
     return true;
 }
@@ -169,21 +203,22 @@ bool arguments_read(const struct signature *signature, const struct decoder *d, 
 {
     const uint32_t count = d->nodes[params].count, positional_count = signature->positional_count;
     const struct parameter *p = signature->parameters;
-    struct argument *const first = out, *const end = out + signature->parameter_count;
+    struct argument *argument = out, *const last = out + (count < positional_count ? count : positional_count);
     uint32_t node = params + 1;
 
-    for (uint32_t left = count < positional_count ? count : positional_count; left > 0; left--) {
-        if (!value_read(d, p, node, known, out))
+#pragma GCC unroll 8 /* ARGUMENTS_MAX: no loop at all */
+    for (unsigned i = 0; i < ARGUMENTS_MAX; i++)
+        out[i].given = false;
+    for (; argument < last; argument++, p++) {
+        node = value_read(d, p, node, known, argument);
+        if (node == 0)
             return fail_type(error, p);
-        node = decoder_skip(d, node);
-        p++;
-        out++;
     }
     if (count < signature->required_count)
         return fail(error, p->name, p->name_bytes, "", " is missing");
+    if (count <= positional_count)
+        return true;
     if (count > positional_count + (signature->parameter_count > positional_count))
         return fail(error, "params", 6, "", " has too many elements");
-    for (; out < end; out++)
-        out->given = false;
-    return count <= positional_count || options_read(signature, d, node, known, first, error);
+    return options_read(signature, d, node, known, out, error);
 }

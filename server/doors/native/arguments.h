@@ -47,9 +47,9 @@ enum argument_type {
 struct parameter {
     const char *name; /* not terminated */
     uint32_t name_bytes;
-    enum argument_type type;
     uint32_t nodes; /* of the type: the node types that a value may have, a bit each */
     uint64_t max;   /* of the type: its largest number */
+    enum argument_type type;
     bool optional;
 };
 
@@ -78,7 +78,7 @@ struct argument_error {
 void signature_parse(struct signature *signature, const char *args);
 
 /*
- * Reads the array of parameters at node `params` into out[0 .. parameter_count). A name that is `known`, of which there is
+ * Reads the array of parameters at node `params` into out[0 .. ARGUMENTS_MAX). A name that is `known`, of which there is
  * none if it is empty, need not be looked at. False: *error says why.
  */
 bool arguments_read(const struct signature *signature, const struct decoder *d, uint32_t params, struct view known,

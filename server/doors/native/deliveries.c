@@ -22,16 +22,32 @@ void encode_body(struct buffer *out, const struct message *message)
     buffer_splice(out, body.data, body.bytes, body_ref(shared));
 }
 
+/* All that stands before the body's bytes; at most DELIVERY_BYTES. */
+static inline uint8_t *store_heads(uint8_t *at, const struct message *m, uint64_t receipt, uint32_t elements)
+{
+    at = store_array(at, elements);
+    at = store_uint(at, receipt);
+    at = store_uint(at, m->id);
+    at = store_uint(at, m->attempts);
+    return store_bin_header(at, m->body_bytes);
+}
+
 /* A message with headers, a group or a body that is referenced. */
 static void encode_rich(struct buffer *out, const struct message *m, uint64_t receipt)
 {
     const uint32_t extras = extras_count(m);
+    const struct view body = message_body(m);
+    struct body *shared = message_shared(m);
+    uint8_t *at = buffer_reserve(out, DELIVERY_BYTES + (shared == NULL ? body.bytes : 0));
 
-    encode_array(out, extras > 0 ? 5 : 4);
-    encode_uint(out, receipt);
-    encode_uint(out, m->id);
-    encode_uint(out, m->attempts);
-    encode_body(out, m);
+    if (at == NULL)
+        return;
+    at = store_heads(at, m, receipt, extras > 0 ? 5 : 4);
+    if (shared == NULL)
+        encoder_store(&at, body.data, body.bytes);
+    encoder_commit(out, at);
+    if (shared != NULL)
+        buffer_splice(out, body.data, body.bytes, body_ref(shared));
     if (extras > 0) {
         encode_map(out, extras);
         encode_extras(out, m);
@@ -47,11 +63,7 @@ static inline void encode_delivery(struct buffer *out, const struct message *m, 
     uint8_t *at = buffer_reserve(out, DELIVERY_BYTES + m->body_bytes);
     if (at == NULL)
         return;
-    at = store_array(at, 4);
-    at = store_uint(at, receipt);
-    at = store_uint(at, m->id);
-    at = store_uint(at, m->attempts);
-    at = store_bin_header(at, m->body_bytes);
+    at = store_heads(at, m, receipt, 4);
     encoder_store(&at, m + 1, m->body_bytes);
     encoder_commit(out, at);
 }
@@ -59,7 +71,7 @@ static inline void encode_delivery(struct buffer *out, const struct message *m, 
 /* One growth instead of many: for as many messages like the first one, if that is not much. */
 static void reserve(struct buffer *out, uint32_t count, const struct message *like)
 {
-    const size_t bytes = count * (DELIVERY_BYTES + (message_is_bare(like) ? (size_t)like->body_bytes : 0));
+    const size_t bytes = count * (DELIVERY_BYTES + (like->flags & MESSAGE_SHARED ? 0 : (size_t)like->body_bytes));
 
     if (bytes <= RESERVED_BYTES)
         (void)buffer_reserve(out, bytes);

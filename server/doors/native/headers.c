@@ -133,39 +133,44 @@ static void encode_headers(struct buffer *out, struct view headers)
 
 uint32_t extras_count(const struct message *message)
 {
-    uint32_t count = message->priority > 0 ? 1 : 0;
+    const struct message_texts texts = message_texts(message);
 
-    if (message->flags & MESSAGE_EXTRAS) {
-        count += message_headers(message).bytes > 0;
-        count += message_group(message).bytes > 0;
-        count += message_dedup_id(message).bytes > 0;
-    }
-    return count;
+    return 0u + (message->priority > 0) + (texts.headers.bytes > 0) + (texts.group.bytes > 0) +
+           (texts.dedup_id.bytes > 0);
+}
+
+static inline void encode_group(struct buffer *out, struct view group)
+{
+    static const char key[] = "\xa5group"; /* with its head */
+    uint8_t *at = buffer_reserve(out, sizeof key + ENCODER_HEADER_BYTES + group.bytes);
+
+    if (at == NULL)
+        return;
+    encoder_store(&at, key, sizeof key - 1);
+    encoder_pack_str(&at, group.bytes);
+    encoder_store(&at, group.data, group.bytes);
+    encoder_commit(out, at);
 }
 
 void encode_extras(struct buffer *out, const struct message *message)
 {
-    const struct view headers = message_headers(message);
-    const struct view group = message_group(message);
-    const struct view dedup_id = message_dedup_id(message);
+    const struct message_texts texts = message_texts(message);
 
-    if (headers.bytes > 0) {
+    if (texts.headers.bytes > 0) {
         encode_text(out, "headers");
-        encode_headers(out, headers);
+        encode_headers(out, texts.headers);
     }
-    if (group.bytes > 0) {
-        encode_text(out, "group");
-        encode_str(out, group.data, group.bytes);
-    }
+    if (texts.group.bytes > 0)
+        encode_group(out, texts.group);
     if (message->priority > 0) {
         encode_text(out, "priority");
         encode_uint(out, message->priority);
     }
-    if (dedup_id.bytes > 0) {
+    if (texts.dedup_id.bytes > 0) {
         encode_text(out, "dedup_id");
-        if (utf8_is_text(dedup_id.data, dedup_id.bytes))
-            encode_str(out, dedup_id.data, dedup_id.bytes);
+        if (utf8_is_text(texts.dedup_id.data, texts.dedup_id.bytes))
+            encode_str(out, texts.dedup_id.data, texts.dedup_id.bytes);
         else
-            encode_bin(out, dedup_id.data, dedup_id.bytes);
+            encode_bin(out, texts.dedup_id.data, texts.dedup_id.bytes);
     }
 }

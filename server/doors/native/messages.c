@@ -32,13 +32,17 @@ static const char *keep_key(struct messages *m, const char *key)
     return kept != NULL ? memcpy(kept, key, bytes) : NULL;
 }
 
+static inline bool is_group(struct view text)
+{
+    return text.bytes > 0 && text.bytes <= LIMIT_GROUP_BYTES && utf8_is_text(text.data, text.bytes);
+}
+
 /* The option for which a message is refused whatever its queue, or NULL. */
 static const char *wrong_option(const struct argument *options)
 {
-    const struct view *group = &options[GROUP].text, *dedup_id = &options[DEDUP_ID].text;
+    const struct view *dedup_id = &options[DEDUP_ID].text;
 
-    if (options[GROUP].given &&
-        (group->bytes == 0 || group->bytes > LIMIT_GROUP_BYTES || !utf8_is_text(group->data, group->bytes)))
+    if (options[GROUP].given && !is_group(options[GROUP].text))
         return "group";
     if (options[DEDUP_ID].given && (dedup_id->bytes == 0 || dedup_id->bytes > LIMIT_DEDUP_BYTES))
         return "dedup_id";
@@ -57,6 +61,18 @@ static void read_headers(struct messages *m, uint32_t index, uint32_t map)
         m->code = code;
 }
 
+/* Reads a group and nothing else, which is what messages for a fifo queue have. False: it is another map. */
+static inline bool read_group(const struct decoder *d, uint32_t map, struct view *out)
+{
+    struct view key, group;
+
+    if (d->nodes[map].count != 1 || !node_text(d, map + 1, &key) || key.bytes != 5 ||
+        memcmp(key.data, "group", 5) != 0 || !node_text(d, map + 2, &group) || !is_group(group))
+        return false;
+    *out = group;
+    return true;
+}
+
 /* The options of a message that is more than a body. */
 static void read_options(struct messages *m, uint32_t index, uint32_t map)
 {
@@ -65,6 +81,8 @@ static void read_options(struct messages *m, uint32_t index, uint32_t map)
     struct argument options[ARGUMENTS_MAX];
     struct argument_error error;
 
+    if (read_group(m->request->decoder, map, &item->group))
+        return;
     if (!arguments_read_options(&scratch->message, m->request->decoder, map, options, &error)) {
         refuse(m, index, ERR_BAD_REQUEST, keep_key(m, error.key));
         return;

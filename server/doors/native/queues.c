@@ -26,6 +26,15 @@ static void answer_exists(struct request *r, const struct queue *q, const struct
     answer_error_end(r);
 }
 
+/*
+ * What queues there are and what they are is confirmed in order, also of those that are not durable: another queue may have had the
+ * name, and its end may not be safe yet. Once the log has failed nothing else comes back, and who asked for that has been told.
+ */
+static void confirm_in_order(struct request *r)
+{
+    r->fleeting = r->fleeting && r->broker->refusing == ERR_LOG_FAILED;
+}
+
 void handle_queue_create(struct request *r)
 {
     enum { QUEUE, ATTRIBUTES };
@@ -38,6 +47,7 @@ void handle_queue_create(struct request *r)
     if (request_has(r, ATTRIBUTES) && !attributes_read(r, r->arguments[ATTRIBUTES].node, &set))
         return;
     r->fleeting = !set.values.durable;
+    confirm_in_order(r);
     const enum error_code code = broker_queue_create(r->broker, r->now_ms, name.data, name.bytes, &set, &created,
                                                      &differing);
     if (code == ERR_QUEUE_EXISTS) {
@@ -60,6 +70,7 @@ void handle_queue_update(struct request *r)
 
     if (q == NULL || !attributes_read(r, r->arguments[ATTRIBUTES].node, &set))
         return;
+    confirm_in_order(r);
     const enum error_code code = broker_queue_update(r->broker, q, &set);
     if (code != ERR_NONE)
         answer_error(r, code, r->broker->which);
@@ -77,6 +88,7 @@ void handle_queue_delete(struct request *r)
 
     if (q == NULL)
         return;
+    confirm_in_order(r);
     const enum error_code code = broker_queue_delete(r->broker, r->now_ms, q, request_number(r, IF_EMPTY, false),
                                                      request_number(r, IF_UNUSED, false), &count);
     if (code != ERR_NONE)
@@ -91,8 +103,10 @@ void handle_queue_purge(struct request *r)
     struct queue *q = request_queue(r);
     unsigned states;
 
-    if (q != NULL && request_states(r, STATE, &states))
-        answer_number(r, broker_queue_purge(r->broker, q, states));
+    if (q == NULL || !request_states(r, STATE, &states))
+        return;
+    confirm_in_order(r);
+    answer_number(r, broker_queue_purge(r->broker, q, states));
 }
 
 static void set_paused(struct request *r, bool paused)

@@ -29,6 +29,7 @@ static enum command_id find_command(const struct decoder *d, uint32_t method)
 static void run_command(struct request *r, enum command_id command, uint32_t params)
 {
     const struct decoder *d = r->decoder;
+    const struct signature *signature = &r->scratch->commands[command];
     struct argument arguments[ARGUMENTS_MAX];
     struct argument_error error;
 
@@ -37,8 +38,7 @@ static void run_command(struct request *r, enum command_id command, uint32_t par
         answer_error(r, ERR_LIMIT, "max_elements");
     else if (d->nodes[params].type != NODE_ARRAY)
         answer_bad_request(r, "params", "params must be an array");
-    else if (!arguments_read(&r->scratch->commands[command], d, params, session_last_name(r->session), arguments,
-                             &error))
+    else if (!arguments_read(signature, d, params, session_last_name(r->session), arguments, &error))
         answer_bad_request(r, error.key, error.text);
     else
         handlers[command](r);
@@ -65,54 +65,48 @@ static void run_waiting(struct request *r, enum command_id command, uint32_t par
         waiting_keep(waiting, r->session, r->msgid, place);
 }
 
-static struct request request_of(struct session *session, struct decoder *d, int64_t now_ms)
+static inline void request_begin(struct request *r, struct buffer *out, uint32_t msgid, bool notification)
 {
-    struct native *door = session->door;
-
-    door->counters.requests++;
-    session->request_count++;
-    return (struct request){.door = door,
-                            .session = session,
-                            .broker = door->broker,
-                            .scratch = door->scratch,
-                            .decoder = d,
-                            .out = session->out,
-                            .now_ms = now_ms};
+    r->out = out;
+    r->msgid = msgid;
+    r->notification = notification;
+    r->answered = false;
+    r->failed = false;
+    r->fleeting = false;
+    r->door->counters.requests++;
+    r->session->request_count++;
 }
 
-static void handle_request(struct session *session, struct decoder *d, int64_t now_ms, uint32_t msgid)
+static void handle_request(struct request *r, uint32_t msgid)
 {
     const uint32_t method = 3;
-    struct request r = request_of(session, d, now_ms);
+    const struct node *name = &r->decoder->nodes[method];
 
-    r.msgid = msgid;
-    const enum command_id command = find_command(d, method);
-    if (command != COMMAND_COUNT && session->door->log != NULL && command_row(command)->flags & COMMAND_CHANGES)
-        run_waiting(&r, command, method + 1);
+    request_begin(r, r->session->out, msgid, false);
+    const enum command_id command = find_command(r->decoder, method);
+    if (command != COMMAND_COUNT && r->door->log != NULL && command_row(command)->flags & COMMAND_CHANGES)
+        run_waiting(r, command, method + 1);
     else if (command != COMMAND_COUNT)
-        run_command(&r, command, method + 1);
-    else if (d->nodes[method].type == NODE_STR || d->nodes[method].type == NODE_BIN)
-        answer_error(&r, ERR_UNKNOWN_METHOD, NULL);
+        run_command(r, command, method + 1);
+    else if (name->type == NODE_STR || name->type == NODE_BIN)
+        answer_error(r, ERR_UNKNOWN_METHOD, NULL);
     else
-        answer_bad_request(&r, "method", "the method must be text");
+        answer_bad_request(r, "method", "the method must be text");
 }
 
-static void handle_notification(struct session *session, struct decoder *d, int64_t now_ms)
+static void handle_notification(struct request *r)
 {
     const uint32_t method = 2;
-    struct native *door = session->door;
-    struct buffer *sink = &door->scratch->sink;
+    struct buffer *sink = &r->scratch->sink;
 
-    const enum command_id command = find_command(d, method);
+    const enum command_id command = find_command(r->decoder, method);
     if (command == COMMAND_COUNT || command_row(command)->flags & COMMAND_ANSWERS) {
-        door->counters.ignored++;
+        r->door->counters.ignored++;
         return;
     }
-    struct request r = request_of(session, d, now_ms);
-    r.notification = true;
-    r.out = sink;
-    door->counters.notifications++;
-    run_command(&r, command, method + 1);
+    request_begin(r, sink, 0, true);
+    r->door->counters.notifications++;
+    run_command(r, command, method + 1);
     if (sink->cap > SINK_BYTES || sink->failed) {
         buffer_close(sink);
         buffer_init(sink, native_release);
@@ -121,23 +115,24 @@ static void handle_notification(struct session *session, struct decoder *d, int6
     }
 }
 
-void request_handle(struct session *session, struct decoder *d, int64_t now_ms)
+void request_handle(struct request *r)
 {
+    const struct decoder *d = r->decoder;
     uint64_t kind, msgid;
     const uint32_t count = d->nodes[0].type == NODE_ARRAY ? d->nodes[0].count : 0;
 
     if (count < 3 || !node_number(d, 1, 2, &kind) || count != (kind == 2 ? 3 : 4)) {
-        session_break(session, "the value is no request, response or notification");
+        session_break(r->session, "the value is no request, response or notification");
         return;
     }
     if (kind == 2) {
-        handle_notification(session, d, now_ms);
+        handle_notification(r);
     } else if (kind == 1) {
-        session->door->counters.ignored++;
+        r->door->counters.ignored++;
     } else if (node_number(d, 2, UINT32_MAX, &msgid)) {
-        handle_request(session, d, now_ms, (uint32_t)msgid);
+        handle_request(r, (uint32_t)msgid);
     } else {
-        session_break(session, "the msgid is no integer from 0 to 2^32 - 1");
+        session_break(r->session, "the msgid is no integer from 0 to 2^32 - 1");
     }
 }
 

@@ -27,8 +27,24 @@ struct request {
     const struct argument *arguments; /* by their place in the row's `args` */
 };
 
-/* Handles the value that the decoder holds: a request, a notification, a response, or the end of the session. */
-void request_handle(struct session *session, struct decoder *d, int64_t now_ms);
+/* For those of a session that one decoder brings at one time: what they have in common. */
+static inline struct request request_of(struct session *session, struct decoder *d, int64_t now_ms)
+{
+    struct native *door = session->door;
+
+    return (struct request){.door = door,
+                            .session = session,
+                            .broker = door->broker,
+                            .scratch = door->scratch,
+                            .decoder = d,
+                            .now_ms = now_ms};
+}
+
+/*
+ * Handles the value that the decoder holds: a request, a notification, a response, or the end of the session. Whatever of
+ * *r request_of() does not set is set anew.
+ */
+void request_handle(struct request *r);
 
 /* handle_<id>() for each row of the command list. */
 #define X(id, method, group, args, flags, help) void handle_##id(struct request *r);

@@ -233,13 +233,14 @@ size_t session_input(struct session *session, int64_t now_ms, const void *input,
         session_refuse(session, ERR_MEMORY_LIMIT, NULL);
         return 0;
     }
+    struct request r = request_of(session, d, now_ms);
     while (*budget > 0 && taken < bytes && !session_ending(session) && !output_full(session)) {
         size_t used;
         const enum decoder_result result = decoder_feed(d, from + taken, bytes - taken, &used);
 
         taken += used;
         if (result == DECODER_READY) {
-            request_handle(session, d, now_ms);
+            request_handle(&r);
             decoder_next(d);
             if (session->door->log != NULL)
                 session->door->log->event_cb(session->door->log->user);
