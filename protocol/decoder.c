@@ -531,6 +531,11 @@ enum decoder_result decoder_feed(struct decoder *d, const void *input, size_t by
     return end_ready(impl);
 }
 
+uint64_t decoder_limit(const struct decoder *d)
+{
+    return d->impl->parser.user.max_bytes;
+}
+
 const char *decoder_refusal_text(enum decoder_refusal refusal)
 {
     /* The number in a sentence comes from limits.h. */

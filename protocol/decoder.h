@@ -159,6 +159,9 @@ static inline uint32_t decoder_skip(const struct decoder *d, uint32_t index)
     return n->type == NODE_ARRAY || n->type == NODE_MAP ? (uint32_t)n->value.end : index + 1;
 }
 
+/* The longest value that it takes, in bytes. */
+uint64_t decoder_limit(const struct decoder *d);
+
 /* Bytes of memory held, the decoder itself included; streamed bodies not. */
 size_t decoder_memory(const struct decoder *d);
 

@@ -300,7 +300,7 @@ void pool_give(struct pool *pool, void *object, size_t bytes)
     }
     struct pool_chunk *chunk = chunk_of(object);
     struct pool_class *class = &pool->classes[chunk->class_index];
-    assert(chunk->class_index == class_of(bytes) && chunk->live > 0);
+    assert(bytes <= class->object_bytes && chunk->live > 0);
     struct free_object *returned = object;
     UNPOISON((uint8_t *)object + bytes, class->object_bytes - bytes);
     returned->next = chunk->returned;

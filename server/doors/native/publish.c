@@ -58,6 +58,19 @@ void handle_publish(struct request *r)
     else
         publish(r, q, &list, &options);
     messages_end(&messages);
+    if (list.bodies != NULL)
+        twin_note(r, q, &options, node);
+}
+
+void publish_twin(struct request *r)
+{
+    const struct twin *twin = &r->twin;
+    const struct publications list = {.bodies = r->scratch->bodies, .count = twin->count};
+    struct publish_options options = twin->options;
+
+    options.token = r->msgid;
+    r->fleeting = !twin->queue->attributes.durable;
+    publish(r, twin->queue, &list, &options);
 }
 
 /* ---- to a topic -------------------------------------------------------------------------------------------------- */

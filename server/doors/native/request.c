@@ -57,7 +57,10 @@ static void run_waiting(struct request *r, enum command_id command, uint32_t par
 
     const uint64_t before = log->place_cb(log->user);
     r->out = waiting_begin(waiting);
-    run_command(r, command, params);
+    if (r->twin.count > 0)
+        publish_twin(r);
+    else
+        run_command(r, command, params);
     const uint64_t place = log->place_cb(log->user);
     if (r->failed || (r->fleeting && place == before))
         waiting_pass(waiting, r->session);
@@ -115,12 +118,14 @@ static void handle_notification(struct request *r)
     }
 }
 
-void request_handle(struct request *r)
+void request_handle(struct request *r, const uint8_t *input)
 {
     const struct decoder *d = r->decoder;
     uint64_t kind, msgid;
     const uint32_t count = d->nodes[0].type == NODE_ARRAY ? d->nodes[0].count : 0;
 
+    r->input = input;
+    r->twin.count = 0;
     if (count < 3 || !node_number(d, 1, 2, &kind) || count != (kind == 2 ? 3 : 4)) {
         session_break(r->session, "the value is no request, response or notification");
         return;
@@ -134,6 +139,22 @@ void request_handle(struct request *r)
     } else {
         session_break(r->session, "the msgid is no integer from 0 to 2^32 - 1");
     }
+}
+
+bool request_repeat(struct request *r, const uint8_t *input, size_t bytes, size_t *used)
+{
+    const uint64_t most = decoder_limit(r->decoder);
+    uint32_t msgid;
+
+    if (!twin_read(&r->twin, input, bytes < most ? bytes : (size_t)most, r->scratch->bodies, &msgid, used))
+        return false;
+    request_begin(r, r->session->out, msgid, false);
+    if (r->door->log != NULL)
+        run_waiting(r, COMMAND_publish, 0);
+    else
+        publish_twin(r);
+    assert(r->answered);
+    return true;
 }
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */

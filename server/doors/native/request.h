@@ -10,6 +10,7 @@
 
 #include "protocol/encoder.h"
 #include "server/doors/native/session.h"
+#include "server/doors/native/twin.h"
 
 struct request {
     struct native *door;
@@ -25,6 +26,8 @@ struct request {
     bool failed;                      /* answered with an error */
     bool fleeting;                    /* what the log has not heard of during it, it never needs to */
     const struct argument *arguments; /* by their place in the row's `args` */
+    const uint8_t *input;             /* what the decoder was given when it came to its end */
+    struct twin twin;                 /* the request before, if it was a publish that may come again */
 };
 
 /* For those of a session that one decoder brings at one time: what they have in common. */
@@ -41,10 +44,16 @@ static inline struct request request_of(struct session *session, struct decoder 
 }
 
 /*
- * Handles the value that the decoder holds: a request, a notification, a response, or the end of the session. Whatever of
- * *r request_of() does not set is set anew.
+ * Handles the value that the decoder holds, which ended in `input`: a request, a notification, a response, or the end of the
+ * session. Whatever of *r request_of() does not set is set anew.
  */
-void request_handle(struct request *r);
+void request_handle(struct request *r, const uint8_t *input);
+
+/* Handles a request that repeats the one before, without a decoder; *used: its bytes. False: there is none at `input`. */
+bool request_repeat(struct request *r, const uint8_t *input, size_t bytes, size_t *used);
+
+/* The twin of the publish before, r->twin; its bodies lie in scratch->bodies. */
+void publish_twin(struct request *r);
 
 /* handle_<id>() for each row of the command list. */
 #define X(id, method, group, args, flags, help) void handle_##id(struct request *r);

@@ -221,6 +221,19 @@ static bool hoards(const struct session *session, const struct decoder *d)
     return broker_memory(b) > most && decoder_memory(d) > HOARD_BYTES;
 }
 
+/* Reads one request more, and handles it. */
+static inline enum decoder_result next_request(struct request *r, const uint8_t *input, size_t bytes, size_t *used)
+{
+    if (__builtin_expect(r->twin.count > 0 && request_repeat(r, input, bytes, used), 1))
+        return DECODER_READY;
+    const enum decoder_result result = decoder_feed(r->decoder, input, bytes, used);
+    if (result == DECODER_READY) {
+        request_handle(r, input);
+        decoder_next(r->decoder);
+    }
+    return result;
+}
+
 size_t session_input(struct session *session, int64_t now_ms, const void *input, size_t bytes, uint32_t *budget)
 {
     const uint8_t *from = input;
@@ -236,12 +249,10 @@ size_t session_input(struct session *session, int64_t now_ms, const void *input,
     struct request r = request_of(session, d, now_ms);
     while (*budget > 0 && taken < bytes && !session_ending(session) && !output_full(session)) {
         size_t used;
-        const enum decoder_result result = decoder_feed(d, from + taken, bytes - taken, &used);
+        const enum decoder_result result = next_request(&r, from + taken, bytes - taken, &used);
 
         taken += used;
         if (result == DECODER_READY) {
-            request_handle(&r);
-            decoder_next(d);
             if (session->door->log != NULL)
                 session->door->log->event_cb(session->door->log->user);
             charge(session->door, budget);
