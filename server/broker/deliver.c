@@ -86,7 +86,7 @@ bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring
     life_arm(b, slot, now_ms + visibility_of(q, taker));
     life_move(q, at, MESSAGE_READY, MESSAGE_INFLIGHT);
     if (watched(b, q))
-        b->watcher->delivered_cb(b->watcher->user, q, m, now_ms);
+        b->watcher->delivered_cb(b->watcher->user, q, m->id, 1, now_ms);
     if (m->flags & MESSAGE_LINKED && message_links(m)->group)
         group_hold(message_links(m)->group, taker);
     life_settle(b, q, m);
@@ -96,12 +96,15 @@ bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring
     return true;
 }
 
-/* The watcher hears of the page's messages in the order in which they were delivered. */
+/* The watcher hears of the page's messages in the order in which they were delivered, run by run of ids. */
 static void tell_delivered(struct broker *b, struct queue *q, int64_t now_ms, struct ring_page *page, uint64_t dealt)
 {
-    for (; dealt != 0; dealt &= dealt - 1) {
-        const struct ring_cursor at = {page, (uint32_t)__builtin_ctzll(dealt)};
-        b->watcher->delivered_cb(b->watcher->user, q, life_message(at), now_ms);
+    while (dealt != 0) {
+        const uint32_t lane = (uint32_t)__builtin_ctzll(dealt);
+        const uint64_t rest = ~(dealt >> lane);
+        const uint32_t count = rest != 0 ? (uint32_t)__builtin_ctzll(rest) : RING_FANOUT;
+        b->watcher->delivered_cb(b->watcher->user, q, page->first_key + lane, count, now_ms);
+        dealt &= lane + count < RING_FANOUT ? UINT64_MAX << (lane + count) : 0;
     }
 }
 
@@ -121,16 +124,17 @@ static inline void prefetch(const struct ring_page *page, uint32_t lane)
 uint32_t life_deliver_run(struct broker *b, int64_t now_ms, struct queue *q, struct ring_page *page,
                           struct taker *consumer, uint32_t most)
 {
-    const int64_t deadline_ms = now_ms + visibility_of(q, consumer);
+    const int64_t deadline_ms = now_ms + visibility_of(q, consumer), passed_ms = now_ms - (int64_t)b->clock_slack_ms;
     struct slot *last = consumer->newest_held, *before = NULL;
-    int64_t room_bytes = consumer->peer->room_bytes;
-    uint64_t ready = page->bits[MESSAGE_READY], dealt = 0, bytes = 0;
+    const int64_t before_bytes = consumer->peer->room_bytes;
+    int64_t room_bytes = before_bytes;
+    uint64_t ready = page->bits[MESSAGE_READY], dealt = 0;
     uint32_t count = 0, again = 0;
     for (; count < most && ready != 0 && room_bytes > 0; ready &= ready - 1, count++) {
         const struct ring_cursor at = {page, (uint32_t)__builtin_ctzll(ready)};
         const struct message *m = life_message(at);
         prefetch(page, at.lane);
-        if (m->slot != MESSAGE_NO_SLOT || life_passed(b, m->expires_ms, now_ms))
+        if (m->slot != MESSAGE_NO_SLOT || (m->expires_ms != 0 && m->expires_ms <= passed_ms))
             break;
         struct slot *slot = slots_take_one(&b->slots);
         if (!slot)
@@ -143,7 +147,6 @@ uint32_t life_deliver_run(struct broker *b, int64_t now_ms, struct queue *q, str
             timer_arm(&b->timers, &slot->timer, deadline_ms);
         last = before = slot;
         dealt |= ready & -ready;
-        bytes += m->body_bytes;
         room_bytes -= (int64_t)m->body_bytes + LIFE_DELIVERY_BYTES;
         again += m->attempts > 1;
     }
@@ -153,6 +156,7 @@ uint32_t life_deliver_run(struct broker *b, int64_t now_ms, struct queue *q, str
     consumer->peer->room_bytes = room_bytes;
     ring_leave(page, dealt, count, MESSAGE_READY);
     ring_enter(page, dealt, count, MESSAGE_INFLIGHT);
+    const uint64_t bytes = (uint64_t)(before_bytes - room_bytes) - (uint64_t)count * LIFE_DELIVERY_BYTES;
     q->state_bytes[MESSAGE_READY] -= bytes;
     q->state_bytes[MESSAGE_INFLIGHT] += bytes;
     COUNT(b, q, delivered, count);

@@ -115,11 +115,10 @@ bool life_stamp(const struct queue *q, int64_t now_ms, struct message *stamp)
 
 void life_tell_stored(struct broker *b, struct queue *q, uint64_t id, uint32_t count)
 {
-    struct ring_cursor at = ring_find(q->messages, id);
-    for (const uint64_t end = id + count; id < end; id++, at.lane++) {
-        if (at.lane == RING_FANOUT)
-            at = ring_find(q->messages, id);
-        b->watcher->stored_cb(b->watcher->user, q, life_message(at), MESSAGE_READY, 0, false);
+    for (uint32_t told = 0, part; told < count; told += part) {
+        const struct ring_cursor at = ring_find(q->messages, id + told);
+        part = RING_FANOUT - at.lane < count - told ? RING_FANOUT - at.lane : count - told;
+        b->watcher->stored_run_cb(b->watcher->user, q, ring_lane(at), part);
     }
 }
 

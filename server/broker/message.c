@@ -200,7 +200,7 @@ struct body *message_shared(const struct message *message)
     return body;
 }
 
-struct view message_body(const struct message *message)
+struct view message_body_rich(const struct message *message)
 {
     const struct body *shared = message_shared(message);
     return (struct view){shared != NULL ? shared->data : body_place(message), message->body_bytes};

@@ -157,7 +157,16 @@ static inline void message_free(struct pool *pool, struct message *message)
         message_free_rich(pool, message);
 }
 
-struct view message_body(const struct message *message);
+/* The body of a message that is not bare. For message_body() alone. */
+struct view message_body_rich(const struct message *message);
+
+static inline struct view message_body(const struct message *message)
+{
+    if (message_is_bare(message))
+        return (struct view){message + 1, message->body_bytes};
+    return message_body_rich(message);
+}
+
 struct view message_group(const struct message *message);
 struct view message_dedup_id(const struct message *message);
 struct view message_headers(const struct message *message);

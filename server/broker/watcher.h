@@ -49,10 +49,13 @@ struct watcher {
      */
     void (*stored_cb)(void *user, struct queue *q, struct message *m, enum message_state state, int64_t due_ms,
                       bool copies_follow);
+    /* So many messages of one publish have entered at once: READY, ids one after the other, the same times, no copies; with
+       no ttl, delay, priority or dedup id of their own. */
+    void (*stored_run_cb)(void *user, struct queue *q, void *const *messages, uint32_t count);
     /* It leaves for good (not told of messages that are purged or go with their queue). */
     void (*gone_cb)(void *user, struct queue *q, struct message *m);
-    /* READY -> INFLIGHT at now_ms; attempts is one more. */
-    void (*delivered_cb)(void *user, struct queue *q, struct message *m, int64_t now_ms);
+    /* The messages with the `count` ids from `id` on: READY -> INFLIGHT at now_ms; attempts is one more. */
+    void (*delivered_cb)(void *user, struct queue *q, uint64_t id, uint32_t count, int64_t now_ms);
     /* INFLIGHT, and the delivery never took place: attempts is one less. ready_cb or gone_cb follows. */
     void (*undelivered_cb)(void *user, struct queue *q, struct message *m);
     /* -> READY, from INFLIGHT or DELAYED; attempts kept. */

@@ -51,16 +51,31 @@ void account_message(struct wal *wal, struct message *m, bool above, uint16_t ma
     add(wal, mark, bytes)->items++;
 }
 
+void account_run(struct wal *wal, void *const *messages, uint32_t count, uint16_t mark)
+{
+    uint64_t bytes = 0, bare = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct message *m = messages[i];
+        if (!message_is_bare(m)) {
+            account_message(wal, m, false, mark);
+            continue;
+        }
+        m->mark = mark;
+        bytes += record_message_overhead(m) + m->body_bytes;
+        bare++;
+    }
+    add(wal, mark, bytes)->items += bare;
+}
+
 void account_message_gone(struct wal *wal, struct message *m)
 {
     /* After a failure nobody asks, and a shared body may have been on its way to another segment when it came. */
     if (m->mark == 0 || wal->state == WAL_FAILED)
         return;
-    uint64_t bytes = record_message_overhead(m);
-    if (!(m->flags & MESSAGE_SHARED) || m->flags & MESSAGE_ALONE) {
-        bytes += m->body_bytes;
-    } else {
+    uint64_t bytes = record_message_overhead(m) + m->body_bytes;
+    if ((m->flags & (MESSAGE_SHARED | MESSAGE_ALONE)) == MESSAGE_SHARED) {
         struct body *shared = message_shared(m);
+        bytes -= m->body_bytes;
         if (--shared->copies == 0)
             sub(wal, shared->mark, m->body_bytes);
     }

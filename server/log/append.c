@@ -133,8 +133,13 @@ void wal_event(struct wal *wal)
     if (!wal->open)
         return;
     const uint64_t bytes = wal->piece_bytes + wal->writer.used;
-    if (bytes > WAL_BUFFER_BYTES / 2 || bytes + BATCH_HEADER_BYTES + segments_margin(wal) > segments_room(wal))
+    if (bytes > WAL_BUFFER_BYTES / 2 || bytes + BATCH_HEADER_BYTES + segments_margin(wal) > segments_room(wal)) {
         append_finish(wal);
+    } else if (bytes >= WAL_EAGER_BYTES && wal->options.level == WAL_FSYNC && worker_is_idle(wal->worker)) {
+        append_finish(wal);
+        segments_collect(wal);
+        segments_work(wal);
+    }
 }
 
 /* ---- what is written --------------------------------------------------------------------------------------------- */
@@ -232,6 +237,15 @@ static void on_stored(void *user, struct queue *q, struct message *m, enum messa
     append_message(wal, q, m, state, due_ms, NULL, above, copies_follow);
 }
 
+static void on_stored_run(void *user, struct queue *q, void *const *messages, uint32_t count)
+{
+    struct wal *wal = user;
+    if (!begin(wal))
+        return;
+    record_run(&wal->writer, q, messages, count);
+    account_run(wal, messages, count, mark(wal));
+}
+
 static void on_gone(void *user, struct queue *q, struct message *m)
 {
     struct wal *wal = user;
@@ -240,11 +254,11 @@ static void on_gone(void *user, struct queue *q, struct message *m)
     account_message_gone(wal, m);
 }
 
-static void on_delivered(void *user, struct queue *q, struct message *m, int64_t now_ms)
+static void on_delivered(void *user, struct queue *q, uint64_t id, uint32_t count, int64_t now_ms)
 {
     struct wal *wal = user;
     if (begin(wal))
-        record_id(&wal->writer, RECORD_DELIVERED, q, m->id, now_ms);
+        record_ids(&wal->writer, RECORD_DELIVERED, q, id, count, now_ms);
 }
 
 static void on_undelivered(void *user, struct queue *q, struct message *m)
@@ -320,6 +334,7 @@ void append_watch(struct wal *wal)
         .subscribed_cb = on_subscribed,
         .unsubscribed_cb = on_unsubscribed,
         .stored_cb = on_stored,
+        .stored_run_cb = on_stored_run,
         .gone_cb = on_gone,
         .delivered_cb = on_delivered,
         .undelivered_cb = on_undelivered,

@@ -88,7 +88,7 @@ static void begin_read(struct wal *wal)
     struct segment *s = wal->segments[0];
     const uint64_t offset = c->check.at < c->offset ? c->check.at : c->offset;
     const uint64_t left = s->used - offset;
-    s->busy = true;
+    s->busy++;
     wal->read = (struct read_job){.job.run_cb = run_read, .wal = wal, .segment = s, .offset = offset};
     wal->read.bytes = left < WAL_CHUNK_BYTES ? (size_t)left : WAL_CHUNK_BYTES;
     wal->reading = true;
@@ -107,7 +107,7 @@ void compact_read(struct wal *wal, uint64_t offset)
 void compact_read_done(struct wal *wal, int64_t bytes)
 {
     struct compaction *c = &wal->compact;
-    wal->segments[0]->busy = false;
+    wal->segments[0]->busy--;
     if (bytes < 0) {
         wal_fail(wal, "read", (int)bytes);
     } else if (bytes != (int64_t)wal->read.bytes || wal->read.bad) {

@@ -38,6 +38,7 @@
 #define WAL_BUFFER_BYTES  ((size_t)1024 * 1024) /* of records; a longer batch is written in pieces */
 #define WAL_CHUNK_BYTES   ((size_t)1024 * 1024) /* that compaction reads at a time */
 #define WAL_SYNC_SEGMENTS 16                    /* that one sync covers at most */
+#define WAL_EAGER_BYTES   ((size_t)16 * 1024)   /* with so much a disk that has nothing to do is not kept waiting */
 #define WAL_SEGMENTS_MAX  60000
 #define WAL_RETRY_MS      1000                      /* after the disk was found full */
 #define WAL_SLICE_NS      1000000                   /* of compaction in one turn */
@@ -68,7 +69,7 @@ struct segment {
     uint64_t end_place;   /* the place at its end */
     uint64_t end_batch;   /* number of its last batch; 0: none */
     bool dirty;           /* written to since a sync that was begun */
-    bool busy;            /* a job has its handle */
+    uint8_t busy;         /* how many jobs have its handle */
 };
 
 struct sync_job {
@@ -182,8 +183,10 @@ struct wal {
     uint64_t unsynced_bytes;
     uint64_t want_batch; /* a sync that covers this one is wanted, whatever the level */
     int64_t now_ms, sync_due_ms, retry_ms;
-    bool syncing, making, reading;
-    struct sync_job sync;
+    bool making, reading;
+    struct sync_job sync[2]; /* one that is being done, and the next */
+    unsigned syncing;        /* how many of them have been submitted, from .. */
+    unsigned oldest_sync;    /* .. this one on */
     struct room_job room;
     struct read_job read;
     bool full; /* the last attempt to get room found none */
@@ -262,6 +265,8 @@ static inline uint16_t segment_mark(uint64_t number)
     return (uint16_t)number;
 }
 void account_message(struct wal *wal, struct message *m, bool above, uint16_t mark);
+/* The same for messages that are new and nobody's copies. */
+void account_run(struct wal *wal, void *const *messages, uint32_t count, uint16_t mark);
 void account_message_gone(struct wal *wal, struct message *m);
 /* The body that several messages share will be where the next of them is written, which must come at once. */
 void account_body_moves(struct wal *wal, struct body *shared);

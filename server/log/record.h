@@ -219,14 +219,27 @@ void record_subscription_gone(struct record_writer *w, const struct topic *t, co
    it can: never for a body in a struct body (message_shared()), nor with `alone`, which says that others may refer to it. */
 void record_message(struct record_writer *w, const struct queue *q, const struct message *m, enum message_state state,
                     int64_t at_ms, const struct slot *slot, bool above, bool alone);
-/* GONE, UNDELIVERED, READY, KICKED: ms is not looked at. DELIVERED, DELAYED: monotonic. */
-void record_id(struct record_writer *w, enum record_type type, const struct queue *q, uint64_t id, int64_t ms);
+/* So many messages with consecutive ids, READY, new, and with the same times. */
+void record_run(struct record_writer *w, const struct queue *q, void *const *messages, uint32_t count);
+/* `count` ids from `id` on. GONE, UNDELIVERED, READY, KICKED: ms is not looked at. DELIVERED, DELAYED: monotonic. */
+void record_ids(struct record_writer *w, enum record_type type, const struct queue *q, uint64_t id, uint32_t count,
+                int64_t ms);
+static inline void record_id(struct record_writer *w, enum record_type type, const struct queue *q, uint64_t id,
+                             int64_t ms)
+{
+    record_ids(w, type, q, id, 1, ms);
+}
 void record_parked(struct record_writer *w, const struct queue *q, const struct message *m, const struct slot *slot);
 void record_purged(struct record_writer *w, const struct queue *q, unsigned states);
 void record_dedup(struct record_writer *w, const struct queue *q, const struct dedup *entry);
 
+/* For record_message_overhead() alone. */
+size_t record_texts_bytes(const struct message *m);
 /* About what the log takes for a message beyond its body, if it is written anew: what "live bytes" counts. */
-size_t record_message_overhead(const struct message *m);
+static inline size_t record_message_overhead(const struct message *m)
+{
+    return 24 + (m->flags & MESSAGE_EXTRAS ? record_texts_bytes(m) : 0);
+}
 size_t record_queue_bytes(const struct queue *q);
 size_t record_topic_bytes(const struct topic *t);
 size_t record_subscription_bytes(const struct topic *t, const struct subscription *s);

@@ -1,9 +1,10 @@
 /* What things take in the log, about: the same at every moment of their lives, whatever of them changes. */
 #include "server/log/record.h"
 
-size_t record_message_overhead(const struct message *m)
+size_t record_texts_bytes(const struct message *m)
 {
-    return 24 + message_group(m).bytes + message_dedup_id(m).bytes + message_headers(m).bytes;
+    const struct message_texts texts = message_texts(m);
+    return texts.group.bytes + texts.dedup_id.bytes + texts.headers.bytes;
 }
 
 size_t record_queue_bytes(const struct queue *q)

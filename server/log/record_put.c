@@ -182,7 +182,7 @@ static inline bool is_timed(enum record_type type)
 
 /* An id that does not follow the one before: another range, or another record. Not inlined, to keep the usual case short. */
 static __attribute__((noinline)) void begin_range(struct record_writer *w, enum record_type type, const struct queue *q,
-                                                  uint64_t id, int64_t at_ms, bool joins)
+                                                  uint64_t id, uint32_t count, int64_t at_ms, bool joins)
 {
     if (joins && has_room(w, 3 * VARINT_BYTES)) {
         w->used = (size_t)(put_varint(w->data + w->used, w->open_count) - w->data);
@@ -193,20 +193,21 @@ static __attribute__((noinline)) void begin_range(struct record_writer *w, enum 
         w->open_end = 0;
     }
     w->used = (size_t)(put_zigzag(w->data + w->used, (int64_t)(id - w->open_end)) - w->data);
-    w->open_end = id + 1;
-    w->open_count = 1;
+    w->open_end = id + count;
+    w->open_count = count;
 }
 
-void record_id(struct record_writer *w, enum record_type type, const struct queue *q, uint64_t id, int64_t ms)
+void record_ids(struct record_writer *w, enum record_type type, const struct queue *q, uint64_t id, uint32_t count,
+                int64_t ms)
 {
     assert(type >= RECORD_GONE && type <= RECORD_DELAYED);
     const int64_t at_ms = is_timed(type) ? wall(w, ms) : 0;
     const bool joins = w->open_type == type && w->open_queue == q->number && w->open_ms == at_ms;
     if (joins && id == w->open_end) {
-        w->open_end++;
-        w->open_count++;
+        w->open_end += count;
+        w->open_count += count;
     } else {
-        begin_range(w, type, q, id, at_ms, joins);
+        begin_range(w, type, q, id, count, at_ms, joins);
     }
 }
 
@@ -218,7 +219,7 @@ static inline bool is_fifo(const struct queue *q)
 }
 
 /* True if a RUN says all that there is to say. */
-static bool is_plain(const struct queue *q, const struct message *m)
+static inline bool is_plain(const struct queue *q, const struct message *m)
 {
     const bool delivered = (m->attempts | m->first_low | m->last_low | m->first_high | m->last_high) != 0;
     return !is_fifo(q) && (m->flags & (MESSAGE_EXTRAS | MESSAGE_SHARED)) == 0 && m->priority == 0 && !delivered &&
@@ -239,7 +240,7 @@ static __attribute__((noinline)) void open_run(struct record_writer *w, const st
     w->open_by_ttl = by_ttl;
 }
 
-static void put_run(struct record_writer *w, const struct queue *q, const struct message *m)
+static inline void put_run(struct record_writer *w, const struct queue *q, const struct message *m)
 {
     const struct view body = message_body(m);
     const bool by_ttl = (m->flags & MESSAGE_TTL) != 0;
@@ -251,6 +252,22 @@ static void put_run(struct record_writer *w, const struct queue *q, const struct
         open_run(w, q, m, by_ttl);
     w->used = (size_t)(put_view(w->data + w->used, body) - w->data);
     w->open_end = m->id + 1;
+}
+
+/* As many as there are of bare messages that join the run that is open, as far as there is room for them. */
+static uint32_t extend_run(struct record_writer *w, void *const *messages, uint32_t count)
+{
+    uint8_t *out = w->data + w->used;
+    uint32_t n = 0;
+    for (; n < count; n++) {
+        const struct message *m = messages[n];
+        if (!message_is_bare(m) || !has_room(w, VARINT_BYTES + m->body_bytes))
+            break;
+        out = put_bytes(out, m + 1, m->body_bytes);
+        w->used = (size_t)(out - w->data);
+    }
+    w->open_end += n;
+    return n;
 }
 
 static uint32_t flags_of(const struct message *m, enum message_state state, const struct slot *slot, bool above)
@@ -362,6 +379,15 @@ void record_message(struct record_writer *w, const struct queue *q, const struct
         put_run(w, q, m);
     } else {
         put_message(w, q, m, state, at_ms, slot, above);
+    }
+}
+
+void record_run(struct record_writer *w, const struct queue *q, void *const *messages, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        record_message(w, q, messages[i], MESSAGE_READY, 0, NULL, false, false);
+        if (w->open_type == RECORD_RUN)
+            i += extend_run(w, messages + i + 1, count - i - 1);
     }
 }
 

@@ -104,14 +104,14 @@ bool scan_expect(const struct scan *scan, uint32_t start, uint32_t index, uint64
 {
     const struct scan_file *f = &scan->files[index];
     const uint64_t first = scan->files[start].number;
-    if (*expected != 0 || index == start)
+    /* As long as not even the first batch of the run before has been met. */
+    if (index == start || (*expected != 0 && *expected != scan->files[index - 1].first_of_run))
         return true;
     const bool nothing_before = f->before_segment < first ||
                                 (f->before_segment == first && f->before_offset <= SEGMENT_START);
-    if (f->run == scan->files[index - 1].run || !nothing_before)
-        return false;
-    *expected = f->first_of_run;
-    return true;
+    if (nothing_before)
+        *expected = f->first_of_run;
+    return *expected != 0;
 }
 
 /* The valid batches at the beginning of a file: numbers first .. next - 1; 0 and 0: none. */

@@ -1,6 +1,9 @@
 /*
- * segments: the files of the log, as a list, and what the helper thread does to them. At most one job of each kind is under way: a
- * sync, a segment that is made ready or removed (room.c), a chunk that is read (compact_read.c).
+ * segments: the files of the log, as a list, and what the helper thread does to them. At most one job of each kind is under way, of
+ * syncs two: a sync, a segment that is made ready or removed (room.c), a chunk that is read (compact_read.c).
+ *
+ * Where every batch is synced, the next sync is submitted while one is being done, and until its turn comes it takes in
+ * whatever is written: so the disk goes from one to the next without waiting for the loop.
  */
 #include "server/log/inside.h"
 
@@ -159,13 +162,49 @@ static void run_sync(struct job *job)
     }
 }
 
+static struct sync_job *newest_sync(struct wal *wal)
+{
+    return &wal->sync[(wal->oldest_sync + wal->syncing - 1) % 2];
+}
+
+/* The last batch of which a sync has been submitted. */
+static uint64_t asked_batch(const struct wal *wal)
+{
+    return wal->syncing > 0 ? wal->sync[(wal->oldest_sync + wal->syncing - 1) % 2].batch : wal->synced_batch;
+}
+
+/* The newest sync as if it had not been submitted. False: it is being done. */
+static bool recall_sync(struct wal *wal)
+{
+    struct sync_job *sync = newest_sync(wal);
+    if (!worker_recall(wal->worker, &sync->job))
+        return false;
+    for (uint32_t i = 0; i < sync->count; i++) {
+        sync->segments[i]->dirty = true;
+        sync->segments[i]->busy--;
+    }
+    wal->syncing--;
+    return true;
+}
+
+/* The first segment that is written to since its last sync; all behind it are, but maybe the tail. */
+static uint32_t first_dirty(const struct wal *wal)
+{
+    uint32_t first = wal->tail;
+    while (first > 0 && wal->segments[first - 1]->dirty)
+        first--;
+    return first;
+}
+
 static void begin_sync(struct wal *wal)
 {
-    struct sync_job *sync = &wal->sync;
+    if (wal->syncing == 2 && !recall_sync(wal))
+        return;
+    uint64_t later_bytes = wal->syncing > 0 ? newest_sync(wal)->bytes : 0;
+    struct sync_job *sync = &wal->sync[(wal->oldest_sync + wal->syncing) % 2];
     const struct segment *last = NULL;
-    uint64_t later_bytes = 0;
     *sync = (struct sync_job){.job.run_cb = run_sync, .wal = wal};
-    for (uint32_t i = 0; i <= wal->tail; i++) {
+    for (uint32_t i = first_dirty(wal); i <= wal->tail; i++) {
         struct segment *s = wal->segments[i];
         if (!s->dirty)
             continue;
@@ -174,7 +213,7 @@ static void begin_sync(struct wal *wal)
             continue;
         }
         s->dirty = false;
-        s->busy = true;
+        s->busy++;
         sync->segments[sync->count] = s;
         sync->handles[sync->count] = s->handle;
         /* Compaction reads from the one that it is at. */
@@ -187,7 +226,7 @@ static void begin_sync(struct wal *wal)
     sync->batch = last->end_batch;
     sync->end = (struct position){last->number, (uint32_t)last->used};
     sync->bytes = wal->unsynced_bytes - later_bytes;
-    wal->syncing = true;
+    wal->syncing++;
     worker_submit(wal->worker, &sync->job);
 }
 
@@ -201,11 +240,12 @@ static unsigned bucket(uint64_t value)
 
 static void sync_done(struct wal *wal)
 {
-    struct sync_job *sync = &wal->sync;
+    struct sync_job *sync = &wal->sync[wal->oldest_sync];
     const uint64_t us = (uint64_t)sync->job.took_ns / 1000;
-    wal->syncing = false;
+    wal->oldest_sync = (wal->oldest_sync + 1) % 2;
+    wal->syncing--;
     for (uint32_t i = 0; i < sync->count; i++) {
-        sync->segments[i]->busy = false;
+        sync->segments[i]->busy--;
         if (sync->handles[i] < 0)
             sync->segments[i]->handle = -1;
     }
@@ -213,6 +253,8 @@ static void sync_done(struct wal *wal)
         wal_fail(wal, "sync", sync->job.result);
         return;
     }
+    if (wal->state == WAL_FAILED)
+        return; /* what a sync after one that failed says is not to be believed */
     wal->info.syncs++;
     wal->info.sync_us_total += us;
     if (us > wal->info.sync_us_max)
@@ -228,7 +270,7 @@ static void sync_done(struct wal *wal)
 /* How long the next sync may wait; a past time: it is due. */
 static int64_t sync_at_ms(const struct wal *wal)
 {
-    if (wal->synced_batch >= wal->batch || wal->state == WAL_FAILED)
+    if (asked_batch(wal) >= wal->batch || wal->state == WAL_FAILED)
         return WAL_NEVER;
     if (wal->options.level == WAL_FSYNC || wal->want_batch > wal->synced_batch)
         return wal->now_ms;
@@ -266,7 +308,7 @@ void segments_work(struct wal *wal)
         wal->rotate_soon = !segments_rotate(wal);
     if (wal->want_batch > wal->batch)
         append_empty(wal); /* nothing else came to say which segments are void */
-    if (!wal->syncing && sync_at_ms(wal) <= wal->now_ms) {
+    if ((wal->syncing == 0 || wal->options.level == WAL_FSYNC) && sync_at_ms(wal) <= wal->now_ms) {
         wal->sync_due_ms = wal->now_ms + wal->options.interval_ms;
         begin_sync(wal);
     }
@@ -277,7 +319,7 @@ void segments_work(struct wal *wal)
 void segments_collect(struct wal *wal)
 {
     for (struct job *job; (job = worker_collect(wal->worker));) {
-        if (job == &wal->sync.job) {
+        if (job == &wal->sync[wal->oldest_sync].job) {
             sync_done(wal);
         } else if (job == &wal->room.job) {
             room_done(wal);
@@ -293,7 +335,7 @@ int64_t wal_next_ms(const struct wal *wal)
 {
     if (wal->state == WAL_FAILED)
         return WAL_NEVER;
-    int64_t next_ms = wal->syncing ? WAL_NEVER : sync_at_ms(wal);
+    int64_t next_ms = wal->syncing > 0 ? WAL_NEVER : sync_at_ms(wal);
     if (wal->full && !wal->making && wal->retry_ms < next_ms)
         next_ms = wal->retry_ms;
     if (compact_is_due(wal))

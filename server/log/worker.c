@@ -33,7 +33,7 @@ struct worker {
     pthread_cond_t called;   /* something is to be done */
     pthread_cond_t finished; /* something was done */
     struct list todo, done;
-    unsigned count;
+    atomic_uint count;
     bool ending;
     int64_t rest_ns;    /* when the last job was finished */
     bool quick;         /* the next one came soon after it */
@@ -57,6 +57,21 @@ static struct job *list_take(struct list *list)
         job->next = NULL;
     }
     return job;
+}
+
+/* False if it is not in the list. */
+static bool list_remove(struct list *list, struct job *job)
+{
+    struct job **at = &list->first;
+    while (*at != NULL && *at != job)
+        at = &(*at)->next;
+    if (*at == NULL)
+        return false;
+    *at = job->next;
+    if (job->next == NULL)
+        list->end = at;
+    job->next = NULL;
+    return true;
 }
 
 static int64_t now_ns(void)
@@ -188,6 +203,20 @@ void worker_submit(struct worker *worker, struct job *job)
     atomic_store_explicit(&worker->wanted, true, memory_order_relaxed);
     pthread_cond_signal(&worker->called);
     pthread_mutex_unlock(&worker->mutex);
+}
+
+bool worker_is_idle(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->count, memory_order_relaxed) == 0;
+}
+
+bool worker_recall(struct worker *worker, struct job *job)
+{
+    pthread_mutex_lock(&worker->mutex);
+    const bool recalled = list_remove(&worker->todo, job);
+    worker->count -= recalled;
+    pthread_mutex_unlock(&worker->mutex);
+    return recalled;
 }
 
 struct job *worker_collect(struct worker *worker)

@@ -28,6 +28,10 @@ struct worker *worker_open(bool threaded, void (*wake_cb)(void *user), void *use
 void worker_close(struct worker *worker);
 
 void worker_submit(struct worker *worker, struct job *job);
+/* Nothing is to be done or being done: the thread waits. A glance without a lock, from the loop. */
+bool worker_is_idle(const struct worker *worker);
+/* Takes a job back that nobody has begun yet: true, and it is the caller's again. False: it is being done, or done. */
+bool worker_recall(struct worker *worker, struct job *job);
 /* The finished job that finished first, or NULL. */
 struct job *worker_collect(struct worker *worker);
 /* Waits until a job can be collected (without a thread: runs one); false if none is under way. */

@@ -122,16 +122,23 @@ static void mirror_stored(void *user, struct queue *q, struct message *m, enum m
     assert_int_equal(out->mark, 0);
 }
 
+static void mirror_stored_run(void *user, struct queue *q, void *const *messages, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        mirror_stored(user, q, messages[i], MESSAGE_READY, 0, false);
+}
+
 static void mirror_gone(void *user, struct queue *q, struct message *m)
 {
     struct broker *b = broker_of(user);
     done(restore_gone(b, image(b, q), m->id));
 }
 
-static void mirror_delivered(void *user, struct queue *q, struct message *m, int64_t now_ms)
+static void mirror_delivered(void *user, struct queue *q, uint64_t id, uint32_t count, int64_t now_ms)
 {
     struct broker *b = broker_of(user);
-    done(restore_delivered(b, image(b, q), m->id, now_ms));
+    for (uint32_t i = 0; i < count; i++)
+        done(restore_delivered(b, image(b, q), id + i, now_ms));
 }
 
 static void mirror_undelivered(void *user, struct queue *q, struct message *m)
@@ -217,6 +224,7 @@ struct mirror *mirror_open(struct broker *original)
         .subscribed_cb = mirror_subscribed,
         .unsubscribed_cb = mirror_unsubscribed,
         .stored_cb = mirror_stored,
+        .stored_run_cb = mirror_stored_run,
         .gone_cb = mirror_gone,
         .delivered_cb = mirror_delivered,
         .undelivered_cb = mirror_undelivered,

@@ -134,7 +134,7 @@ static void event_over(void *user)
     f->event_count++;
 }
 
-/* X(call, parameters): every call of a watcher that becomes a record. */
+/* X(call, parameters): every call of a watcher that becomes one record. */
 #define TOLD(X)                                                                                                      \
     X(queue_cb, (void *user, struct queue *q))                                                                       \
     X(queue_gone_cb, (void *user, struct queue *q))                                                                  \
@@ -145,7 +145,6 @@ static void event_over(void *user)
     X(stored_cb,                                                                                                     \
       (void *user, struct queue *q, struct message *m, enum message_state state, int64_t at_ms, bool copies_follow)) \
     X(gone_cb, (void *user, struct queue *q, struct message *m))                                                     \
-    X(delivered_cb, (void *user, struct queue *q, struct message *m, int64_t at_ms))                                 \
     X(undelivered_cb, (void *user, struct queue *q, struct message *m))                                              \
     X(ready_cb, (void *user, struct queue *q, struct message *m))                                                    \
     X(kicked_cb, (void *user, struct queue *q, struct message *m))                                                   \
@@ -164,6 +163,19 @@ static void event_over(void *user)
     }
 TOLD(X)
 #undef X
+
+/* Of what is told about several messages at once each counts. */
+static void told_stored_run(void *user, struct queue *q, void *const *messages, uint32_t count)
+{
+    struct fixture *f = user;
+    f->place += count;
+}
+
+static void told_delivered(void *user, struct queue *q, uint64_t id, uint32_t count, int64_t at_ms)
+{
+    struct fixture *f = user;
+    f->place += count;
+}
 
 static void on_cleared(void *user, struct message *m)
 {
@@ -185,7 +197,9 @@ void door_keep(struct fixture *f)
 #define X(call, parameters) .call = told_##call,
         TOLD(X)
 #undef X
-            .cleared_cb = on_cleared,
+            .stored_run_cb = told_stored_run,
+        .delivered_cb = told_delivered,
+        .cleared_cb = on_cleared,
         .dedup_gone_cb = on_dedup_gone,
         .event_cb = on_event,
     };

@@ -360,15 +360,12 @@ struct told {
     const struct queue *queue;
 };
 
-static void note_stored(void *user, struct queue *q, struct message *m, enum message_state state, int64_t due_ms,
-                        bool copies_follow)
+static void note_stored_run(void *user, struct queue *q, void *const *messages, uint32_t count)
 {
     struct told *told = user;
     assert_ptr_equal(q, told->queue);
-    assert_int_equal(m->id, told->next_id++);
-    assert_int_equal(state, MESSAGE_READY);
-    assert_int_equal(due_ms, 0);
-    assert_false(copies_follow);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(((const struct message *)messages[i])->id, told->next_id++);
 }
 
 static void test_the_watcher_is_told_each_message_in_order(void **state)
@@ -379,7 +376,7 @@ static void test_the_watcher_is_told_each_message_in_order(void **state)
     struct queue *q = bare_queue(&s, "jobs", NULL);
     struct view bodies[MOST] = {{NULL, 0}};
     struct told told = {.next_id = 1, .queue = q};
-    struct watcher watcher = {.user = &told, .stored_cb = note_stored};
+    struct watcher watcher = {.user = &told, .stored_run_cb = note_stored_run};
     s.b.watcher = &watcher;
     for (uint32_t count = 1; count <= MOST; count++) {
         assert_true(is_plain(&s, q, &(struct publications){.bodies = bodies, .count = count}));

@@ -287,6 +287,34 @@ static void test_a_header_torn_in_the_making_of_the_first_file_of_all_is_no_log_
     end(&f);
 }
 
+/* The first segment of a log may have been left before anything was written to it. */
+static void test_a_log_that_begins_with_an_empty_segment_is_read(void **state)
+{
+    (void)state;
+    for (enum disk_crash crash = DISK_KILL; crash < DISK_CRASHES; crash++) {
+        struct fixture f;
+        f.disk = disk_new(1);
+        world_init(&f.w, f.disk, WAL_FSYNC, 1);
+        assert_true(world_open(&f.w));
+        segments_work(f.w.wal);
+        world_jobs(&f.w, 100);
+        assert_int_equal(f.w.wal->tail, 1);
+        world_prepare(&f.w);
+        publish(&f, "plain", 10);
+        append_finish(f.w.wal);
+        segments_work(f.w.wal);
+        world_jobs(&f.w, 100);
+        assert_int_equal(wal_safe(f.w.wal), wal_place(f.w.wal));
+        assert_int_equal(f.w.wal->oldest, 1);
+        world_die(&f.w);
+        disk_crash(f.disk, crash);
+        assert_true(world_open(&f.w));
+        const struct queue *q = broker_queue_find(&f.w.b, "plain", 5);
+        assert_true(q && queue_total(q) == 1);
+        end(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_a_header_torn_on_the_way_to_another_life_belongs_to_a_void_file),
         cmocka_unit_test(test_a_header_torn_in_the_making_belongs_to_a_file_that_was_never_used),
         cmocka_unit_test(test_a_header_torn_in_the_making_of_the_first_file_of_all_is_no_log_yet),
+        cmocka_unit_test(test_a_log_that_begins_with_an_empty_segment_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
