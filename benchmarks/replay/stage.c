@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 /* What a read brings while a fast client is at work. */
-#define READ_BYTES ((size_t)64 * 1024)
+#define READ_BYTES ((size_t)128 * 1024)
 
 /* Pieces of one write; as in server/net/output.c. */
 #define WRITE_IOVECS 64

@@ -40,12 +40,10 @@ static inline void end_delivery(struct broker *b, struct slot *slot)
     b->inflight_count--;
 }
 
-/* Takes a message that has no slot any more out of its queue, for good. */
-static inline void leave(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from)
+/* The message has no slot any more and leaves its queue for good, but for its place in the ring. */
+static inline void leave(struct broker *b, struct queue *q, struct message *m, enum message_state from)
 {
-    struct message *m = life_message(at);
     q->state_bytes[from] -= m->body_bytes;
-    ring_remove(at, from);
     if (m->flags & MESSAGE_LINKED) {
         order_leave(q, m, from);
         order_settle(b, q, message_links(m)->group);
@@ -53,8 +51,6 @@ static inline void leave(struct broker *b, struct queue *q, struct ring_cursor a
     if (watched(b, q))
         b->watcher->gone_cb(b->watcher->user, q, m);
     message_free(&b->pool, m);
-    if (b->lines)
-        held_room(b, q);
 }
 
 void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from)
@@ -63,16 +59,28 @@ void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum me
     if (from == MESSAGE_INFLIGHT)
         end_delivery(b, life_slot(b, m));
     drop_slot(b, m);
-    leave(b, q, at, from);
+    ring_remove(at, from);
+    leave(b, q, m, from);
+    if (b->lines)
+        held_room(b, q);
 }
 
 void life_acked(struct broker *b, struct queue *q, struct slot *slot)
 {
-    const struct ring_cursor at = slot->at;
+    struct message *m = life_message(slot->at);
     assert(!slot->note);
     end_delivery(b, slot);
     slots_give_one(&b->slots, slot);
-    leave(b, q, at, MESSAGE_INFLIGHT);
+    leave(b, q, m, MESSAGE_INFLIGHT);
+}
+
+void life_acked_end(struct broker *b, struct queue *q, struct ring_page *page, uint64_t items, uint32_t count)
+{
+    ring_leave(page, items, count, MESSAGE_INFLIGHT);
+    if (ring_items(page) == 0)
+        ring_prune(page);
+    if (b->lines)
+        held_room(b, q);
 }
 
 void life_clear(struct broker *b, struct ring_cursor at, unsigned from)

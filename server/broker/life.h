@@ -85,8 +85,12 @@ static inline void life_arm(struct broker *b, struct slot *slot, int64_t deadlin
 /* The message leaves for good. The caller counts why. */
 void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from);
 
-/* The same for an inflight message, by its slot. */
+/*
+ * The same for an inflight message, by its slot, but for its place in the ring: those of one page leave it together, with
+ * life_acked_end(), before anybody else looks at the ring.
+ */
 void life_acked(struct broker *b, struct queue *q, struct slot *slot);
+void life_acked_end(struct broker *b, struct queue *q, struct ring_page *page, uint64_t items, uint32_t count);
 
 /*
  * The message, which is the caller's until then, enters the queue, ready or delayed (-1: the queue's delay and ttl). Its id is

@@ -23,30 +23,33 @@ static inline struct slot *find(struct broker *b, uint32_t index, uint64_t recei
     return slot;
 }
 
-/* Acks are counted by the queue, a run of them at a time. */
+/* Acks often follow each other in a page of a queue's ring: they leave it together, and are counted together. */
 struct acked {
-    struct queue *queue;
-    uint32_t count;
+    struct ring_page *page;
+    uint64_t items; /* of the page, by their bits */
 };
 
 static void acked_end(struct broker *b, int64_t now_ms, struct acked *run)
 {
-    if (run->count == 0)
+    if (run->items == 0)
         return;
-    COUNT(b, run->queue, acked, run->count);
-    meter_add(&run->queue->ack_meter, now_ms, run->count);
-    run->count = 0;
+    struct queue *q = run->page->ring->owner;
+    const uint32_t count = (uint32_t)__builtin_popcountll(run->items);
+    COUNT(b, q, acked, count);
+    meter_add(&q->ack_meter, now_ms, count);
+    life_acked_end(b, q, run->page, run->items, count);
+    *run = (struct acked){0};
 }
 
 static inline void ack(struct broker *b, int64_t now_ms, struct slot *slot, struct acked *run)
 {
-    struct queue *q = life_queue(slot->at);
-    if (q != run->queue) {
+    const struct ring_cursor at = slot->at;
+    if (at.page != run->page) {
         acked_end(b, now_ms, run);
-        run->queue = q;
+        run->page = at.page;
     }
-    run->count++;
-    life_acked(b, q, slot);
+    run->items |= (uint64_t)1 << at.lane;
+    life_acked(b, life_queue(at), slot);
 }
 
 void settle_ack(struct broker *b, int64_t now_ms, struct slot *slot)

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,9 +160,49 @@ static void test_the_last_generation_is_as_good_as_any(void **state)
     bare_close(&s);
 }
 
+/* One call acks receipts of three queues, one of them fifo, over several pages of their rings, in the worst order. */
+static void test_acks_of_several_queues_in_one_call(void **state)
+{
+    (void)state;
+    enum { QUEUES = 3, EACH = 150 };
+    static struct bare s;
+    uint64_t receipts[QUEUES * EACH + 1];
+    struct queue *queues[QUEUES];
+    bare_open(&s, 1);
+    for (uint32_t i = 0; i < QUEUES; i++)
+        queues[i] = i == 2 ? bare_fifo(&s, "orders") : bare_queue(&s, i == 0 ? "jobs" : "mails", NULL);
+    for (uint32_t n = 0; n < EACH; n++)
+        for (uint32_t i = 0; i < QUEUES; i++) {
+            char group[8];
+            snprintf(group, sizeof group, "g%u", n);
+            const struct publication p = bare_message(i == 2 ? group : NULL);
+            assert_int_equal(bare_publish(&s, queues[i], &p), ERR_NONE);
+            receipts[n * 97 % EACH * QUEUES + i] = bare_receive(&s, queues[i]);
+        }
+    receipts[QUEUES * EACH] = receipts[0]; /* stale by then */
+    assert_int_equal(bare_ack(&s, receipts, 100), 100);
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        const uint64_t acked = 33 + (i == 0);
+        assert_int_equal(queue_count(queues[i], MESSAGE_INFLIGHT), EACH - acked);
+        assert_int_equal(queue_total(queues[i]), EACH - acked);
+        assert_int_equal(queues[i]->counters.acked, acked);
+    }
+    assert_int_equal(bare_ack(&s, receipts + 100, QUEUES * EACH - 99), QUEUES * EACH - 100);
+    assert_int_equal(s.b.outcome_count, 1);
+    assert_int_equal(s.b.counters.acked, QUEUES * EACH);
+    assert_int_equal(s.b.inflight_count, 0);
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        assert_int_equal(queue_total(queues[i]), 0);
+        assert_int_equal(queue_body_bytes(queues[i]), 0);
+        assert_null(queues[i]->messages->root);
+    }
+    bare_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_acks_of_several_queues_in_one_call),
         cmocka_unit_test(test_more_reuses_of_one_slot_than_it_has_generations),
         cmocka_unit_test(test_run_after_run_without_a_receipt_that_fits_twice),
         cmocka_unit_test(test_the_last_generation_is_as_good_as_any),

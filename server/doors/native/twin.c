@@ -98,8 +98,8 @@ void twin_note(struct request *r, struct queue *q, const struct publish_options 
     };
 }
 
-bool twin_read(const struct twin *twin, const uint8_t *input, size_t bytes, struct view *bodies,
-                                    uint32_t *msgid, size_t *used)
+bool twin_read(const struct twin *twin, const uint8_t *input, size_t bytes, struct view *bodies, uint32_t *msgid,
+               size_t *used)
 {
     const uint8_t *const end = input + bytes;
 
