@@ -199,16 +199,20 @@ void keeping_collect(struct keeping *k, int64_t now_ms)
         wal_collect(k->wal, now_ms);
 }
 
-bool keeping_write(struct keeping *k, int64_t now_ms, void (*touched_cb)(void *user, struct session *session),
-                   void *user)
+bool keeping_write(struct keeping *k, int64_t now_ms)
 {
     if (k->wal == NULL)
         return true;
     wal_write(k->wal, now_ms);
     tell_state(k);
-    native_safe(k->door, wal_safe(k->wal), k->state == WAL_FAILED, touched_cb, user);
     k->place = wal_place(k->wal);
     return k->state != WAL_FAILED || k->options->log_failure == LOG_FAILURE_STAY;
+}
+
+void keeping_answer(struct keeping *k, void (*touched_cb)(void *user, struct session *session), void *user)
+{
+    if (k->wal != NULL)
+        native_safe(k->door, wal_safe(k->wal), k->state == WAL_FAILED, touched_cb, user);
 }
 
 int64_t keeping_next_ms(const struct keeping *k, int64_t now_ms)

@@ -4,8 +4,10 @@
  *
  * In a turn of the loop (server/server.h)
  *     keeping_collect()   what the log's thread has finished
- *     ... the broker's turn, effects become bytes ...
- *     keeping_write()     what this turn has changed goes to the log; answers whose changes are safe go to their sessions
+ *     ... the broker's turn ...
+ *     keeping_write()     what this turn has changed goes to the log
+ *     ... effects become bytes, close to the moment when they are sent, for the sake of the processor's caches ...
+ *     keeping_answer()    answers whose changes are safe go to their sessions
  *     ... output is written: deliveries never leave before they are in the log ...
  *     keeping_next_ms()   at once, if writing the output has changed something (what is acked by being written)
  *
@@ -53,9 +55,11 @@ void keeping_changed(struct keeping *k);
 
 void keeping_collect(struct keeping *k, int64_t now_ms);
 
-/* touched_cb as of native_safe(). False if the server is to end because the log has failed. */
-bool keeping_write(struct keeping *k, int64_t now_ms, void (*touched_cb)(void *user, struct session *session),
-                   void *user);
+/* False if the server is to end because the log has failed. */
+bool keeping_write(struct keeping *k, int64_t now_ms);
+
+/* touched_cb as of native_safe(). */
+void keeping_answer(struct keeping *k, void (*touched_cb)(void *user, struct session *session), void *user);
 
 /* When the next turn must be at the latest, or NET_NEVER. */
 int64_t keeping_next_ms(const struct keeping *k, int64_t now_ms);

@@ -212,10 +212,11 @@ static int64_t end_turn(void *user, int64_t now_ms)
     s->broker.wall_offset_ms = wall_offset_ms();
     keeping_collect(&s->keeping, now_ms);
     const bool more = broker_turn(&s->broker, now_ms);
+    if (!keeping_write(&s->keeping, now_ms))
+        give_up(s);
     native_effects(&s->door, now_ms, session_touched, s);
     broker_effects_done(&s->broker);
-    if (!keeping_write(&s->keeping, now_ms, session_touched, s))
-        give_up(s);
+    keeping_answer(&s->keeping, session_touched, s);
     net_flush(s->net);
     s->broker.outside_bytes = net_memory(s->net) + keeping_memory(&s->keeping);
 

@@ -4,8 +4,9 @@
  *
  *     keeping_collect()  what has become safe in the log, if there is one (server/keeping.h)
  *     broker_turn()      what is due happens, ready messages are dealt
+ *     keeping_write()    what this turn has changed goes to the log
  *     native_effects()   deliveries and late answers become bytes
- *     keeping_write()    what this turn has changed goes to the log; answers that waited for it become bytes
+ *     keeping_answer()   answers that waited for the log become bytes
  *     net_flush()        one write for each connection that has output
  *     sleep until broker_next_ms(), or until a socket or the log has something
  *
