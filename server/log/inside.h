@@ -38,7 +38,7 @@
 #define WAL_BUFFER_BYTES  ((size_t)1024 * 1024) /* of records; a longer batch is written in pieces */
 #define WAL_CHUNK_BYTES   ((size_t)1024 * 1024) /* that compaction reads at a time */
 #define WAL_SYNC_SEGMENTS 16                    /* that one sync covers at most */
-#define WAL_EAGER_BYTES   ((size_t)4 * 1024)   /* with so much a disk that has nothing to do is not kept waiting */
+#define WAL_EAGER_BYTES   ((size_t)4 * 1024)    /* with so much a disk that has nothing to do is not kept waiting */
 #define WAL_SEGMENTS_MAX  60000
 #define WAL_RETRY_MS      1000                      /* after the disk was found full */
 #define WAL_SLICE_NS      1000000                   /* of compaction in one turn */
