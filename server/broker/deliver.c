@@ -99,12 +99,10 @@ bool life_deliver(struct broker *b, int64_t now_ms, struct queue *q, struct ring
 /* The watcher hears of the page's messages in the order in which they were delivered, run by run of ids. */
 static void tell_delivered(struct broker *b, struct queue *q, int64_t now_ms, struct ring_page *page, uint64_t dealt)
 {
+    uint32_t count;
     while (dealt != 0) {
-        const uint32_t lane = (uint32_t)__builtin_ctzll(dealt);
-        const uint64_t rest = ~(dealt >> lane);
-        const uint32_t count = rest != 0 ? (uint32_t)__builtin_ctzll(rest) : RING_FANOUT;
+        const uint32_t lane = ring_take_run(&dealt, &count);
         b->watcher->delivered_cb(b->watcher->user, q, page->first_key + lane, count, now_ms);
-        dealt &= lane + count < RING_FANOUT ? UINT64_MAX << (lane + count) : 0;
     }
 }
 

@@ -49,18 +49,21 @@ static inline void leave(struct broker *b, struct queue *q, struct message *m, e
         order_settle(b, q, message_links(m)->group);
     }
     if (watched(b, q))
-        b->watcher->gone_cb(b->watcher->user, q, m);
+        b->watcher->cleared_cb(b->watcher->user, m);
     message_free(&b->pool, m);
 }
 
 void life_gone(struct broker *b, struct queue *q, struct ring_cursor at, enum message_state from)
 {
     struct message *m = life_message(at);
+    const uint64_t id = m->id;
     if (from == MESSAGE_INFLIGHT)
         end_delivery(b, life_slot(b, m));
     drop_slot(b, m);
     ring_remove(at, from);
     leave(b, q, m, from);
+    if (watched(b, q))
+        b->watcher->gone_cb(b->watcher->user, q, id, 1);
     if (b->lines)
         held_room(b, q);
 }
@@ -74,8 +77,19 @@ void life_acked(struct broker *b, struct queue *q, struct slot *slot)
     leave(b, q, m, MESSAGE_INFLIGHT);
 }
 
+static void tell_gone(struct broker *b, struct queue *q, const struct ring_page *page, uint64_t items)
+{
+    uint32_t count;
+    while (items != 0) {
+        const uint32_t lane = ring_take_run(&items, &count);
+        b->watcher->gone_cb(b->watcher->user, q, page->first_key + lane, count);
+    }
+}
+
 void life_acked_end(struct broker *b, struct queue *q, struct ring_page *page, uint64_t items, uint32_t count)
 {
+    if (watched(b, q))
+        tell_gone(b, q, page, items);
     ring_leave(page, items, count, MESSAGE_INFLIGHT);
     if (ring_items(page) == 0)
         ring_prune(page);

@@ -102,6 +102,16 @@ static inline bool ring_is(struct ring_cursor at, unsigned state)
     return at.page->bits[state] >> at.lane & 1;
 }
 
+/* Takes the first run of adjacent items out of *items, which has some: its first lane; *count: how many. */
+static inline uint32_t ring_take_run(uint64_t *items, uint32_t *count)
+{
+    const uint32_t lane = (uint32_t)__builtin_ctzll(*items);
+    const uint64_t rest = ~(*items >> lane);
+    *count = rest != 0 ? (uint32_t)__builtin_ctzll(rest) : RING_FANOUT;
+    *items &= lane + *count < RING_FANOUT ? UINT64_MAX << (lane + *count) : 0;
+    return lane;
+}
+
 /* `count` items of one page, by their bits, enter a state that they are not in, or leave the one in which they are. */
 static inline void ring_enter(struct ring_page *page, uint64_t items, uint32_t count, unsigned state)
 {

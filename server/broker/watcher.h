@@ -4,7 +4,7 @@
  * the same state.
  *
  * Told are: durable queues and what happens to their messages and dedup ids, all topics, and the subscriptions of durable
- * queues. A change comes when it has happened (a message that is gone: just before it is freed). Calls cannot fail, must not
+ * queues. A change comes when it has happened. Calls cannot fail, must not
  * call the broker, and what they are given is theirs until they return; only the marks are the watcher's own: message->mark,
  * body->mark and body->copies, queue->mark, topic->mark, subscription->mark, dedup->mark. The broker never reads them; they
  * are 0 in what is new.
@@ -52,8 +52,11 @@ struct watcher {
     /* So many messages of one publish have entered at once: READY, ids one after the other, the same times, no copies; with
        no ttl, delay, priority or dedup id of their own. */
     void (*stored_run_cb)(void *user, struct queue *q, void *const *messages, uint32_t count);
-    /* It leaves for good (not told of messages that are purged or go with their queue). */
-    void (*gone_cb)(void *user, struct queue *q, struct message *m);
+    /*
+     * The messages with the `count` ids from `id` on have left for good; of each cleared_cb has come before. Not told of those
+     * that are purged or go with their queue.
+     */
+    void (*gone_cb)(void *user, struct queue *q, uint64_t id, uint32_t count);
     /* The messages with the `count` ids from `id` on: READY -> INFLIGHT at now_ms; attempts is one more. */
     void (*delivered_cb)(void *user, struct queue *q, uint64_t id, uint32_t count, int64_t now_ms);
     /* INFLIGHT, and the delivery never took place: attempts is one less. ready_cb or gone_cb follows. */
@@ -68,7 +71,7 @@ struct watcher {
     void (*parked_cb)(void *user, struct queue *q, struct message *m, const struct slot *slot);
     /* All messages in the states of the mask are gone (bit n: enum message_state n); they are still there to be looked at. */
     void (*purged_cb)(void *user, struct queue *q, unsigned states);
-    /* A message that was purged, or went with its queue, is freed: only for the sake of the marks. It may have none. */
+    /* A message is freed that has left, was purged or went with its queue: only for the sake of the marks. It may have none. */
     void (*cleared_cb)(void *user, struct message *m);
 
     /* The queue has seen an id: entry->key, first_id, timer.deadline_ms. */

@@ -246,12 +246,11 @@ static void on_stored_run(void *user, struct queue *q, void *const *messages, ui
     account_run(wal, messages, count, mark(wal));
 }
 
-static void on_gone(void *user, struct queue *q, struct message *m)
+static void on_gone(void *user, struct queue *q, uint64_t id, uint32_t count)
 {
     struct wal *wal = user;
     if (begin(wal))
-        record_id(&wal->writer, RECORD_GONE, q, m->id, 0);
-    account_message_gone(wal, m);
+        record_ids(&wal->writer, RECORD_GONE, q, id, count, 0);
 }
 
 static void on_delivered(void *user, struct queue *q, uint64_t id, uint32_t count, int64_t now_ms)

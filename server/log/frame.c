@@ -1,8 +1,7 @@
 /* What stands around the records: the headers of segments and of batches. */
+#include "server/log/checksum.h"
 #include "server/log/parts.h"
 #include "server/log/record.h"
-
-#include <xxhash.h>
 
 #define SEGMENT_SUMMED 88 /* bytes of the header before its checksum */
 #define BATCH_SUMMED   64

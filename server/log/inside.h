@@ -28,12 +28,12 @@
 #include "server/broker/dedup.h"
 #include "server/broker/topic.h"
 #include "server/broker/watcher.h"
+#include "server/log/checksum.h"
 #include "server/log/record.h"
 #include "server/log/wal.h"
 #include "server/log/worker.h"
 
 #include <errno.h>
-#include <xxhash.h>
 
 #define WAL_BUFFER_BYTES  ((size_t)1024 * 1024) /* of records; a longer batch is written in pieces */
 #define WAL_CHUNK_BYTES   ((size_t)1024 * 1024) /* that compaction reads at a time */

@@ -1,10 +1,10 @@
 /* scan_read: the batches in the segments, where they begin, and what lies behind their end. */
+#include "server/log/checksum.h"
 #include "server/log/scan.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define READ_BYTES ((size_t)1024 * 1024)
 

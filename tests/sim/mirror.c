@@ -128,10 +128,11 @@ static void mirror_stored_run(void *user, struct queue *q, void *const *messages
         mirror_stored(user, q, messages[i], MESSAGE_READY, 0, false);
 }
 
-static void mirror_gone(void *user, struct queue *q, struct message *m)
+static void mirror_gone(void *user, struct queue *q, uint64_t id, uint32_t count)
 {
     struct broker *b = broker_of(user);
-    done(restore_gone(b, image(b, q), m->id));
+    for (uint32_t i = 0; i < count; i++)
+        done(restore_gone(b, image(b, q), id + i));
 }
 
 static void mirror_delivered(void *user, struct queue *q, uint64_t id, uint32_t count, int64_t now_ms)

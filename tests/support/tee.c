@@ -12,7 +12,7 @@
       (void *user, struct queue *q, struct message *m, enum message_state state, int64_t due_ms, bool copies_follow), \
       (q, m, state, due_ms, copies_follow))                                                                           \
     X(stored_run_cb, (void *user, struct queue *q, void *const *messages, uint32_t count), (q, messages, count))      \
-    X(gone_cb, (void *user, struct queue *q, struct message *m), (q, m))                                              \
+    X(gone_cb, (void *user, struct queue *q, uint64_t id, uint32_t count), (q, id, count))                            \
     X(delivered_cb, (void *user, struct queue *q, uint64_t id, uint32_t count, int64_t now_ms),                       \
       (q, id, count, now_ms))                                                                                         \
     X(undelivered_cb, (void *user, struct queue *q, struct message *m), (q, m))                                       \

@@ -69,10 +69,17 @@ static void hear(void *user, struct queue *q, struct message *m, enum message_st
     ear->followed += copies_follow;
 }
 
-static void hear_gone(void *user, struct queue *q, struct message *m)
+static void hear_gone(void *user, struct queue *q, uint64_t id, uint32_t count)
 {
     (void)user;
     (void)q;
+    (void)id;
+    (void)count;
+}
+
+static void hear_cleared(void *user, struct message *m)
+{
+    (void)user;
     (void)m;
 }
 
@@ -111,8 +118,11 @@ static void pair_open(struct pair *pair)
         }
         assert_int_equal(broker_topic_create(&s->b, "news", 4, &created), ERR_NONE);
         pair->topic[i] = broker_topic_find(&s->b, "news", 4);
-        pair->watcher[i] = (struct watcher){
-            .user = &pair->ear[i], .stored_cb = hear, .gone_cb = hear_gone, .dedup_cb = hear_dedup};
+        pair->watcher[i] = (struct watcher){.user = &pair->ear[i],
+                                            .stored_cb = hear,
+                                            .gone_cb = hear_gone,
+                                            .cleared_cb = hear_cleared,
+                                            .dedup_cb = hear_dedup};
     }
 }
 
