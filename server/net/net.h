@@ -41,7 +41,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define NET_READ_BYTES    ((size_t)256 * 1024)
+#define NET_READ_BYTES    ((size_t)512 * 1024)
 #define NET_TURN_REQUESTS 1000
 
 /* Descriptors beyond max_connections: for peers that are told that there are too many, listeners, the loop, the log. */
