@@ -116,9 +116,9 @@ static void open_batch(struct wal *wal)
 /* Before each record: a batch is open, and the record belongs to the tail. False if nothing is written any more. */
 static inline bool begin(struct wal *wal)
 {
-    wal->place++;
     if (!wal->open && wal->state != WAL_FAILED)
         open_batch(wal);
+    wal->place++; /* not before: what opening a batch may write has nothing of this record */
     wal->info.records++;
     return wal->state != WAL_FAILED;
 }
@@ -128,18 +128,23 @@ static inline uint16_t mark(const struct wal *wal)
     return segment_mark(wal_tail(wal)->number);
 }
 
+void append_event(struct wal *wal)
+{
+    const uint64_t bytes = wal->piece_bytes + wal->writer.used;
+    if (wal->open &&
+        (bytes > WAL_BUFFER_BYTES / 2 || bytes + BATCH_HEADER_BYTES + segments_margin(wal) > segments_room(wal)))
+        append_finish(wal);
+}
+
 void wal_event(struct wal *wal)
 {
-    if (!wal->open)
+    append_event(wal);
+    if (!wal->open || wal->options.level != WAL_FSYNC || wal->piece_bytes + wal->writer.used < WAL_EAGER_BYTES ||
+        !worker_is_idle(wal->worker))
         return;
-    const uint64_t bytes = wal->piece_bytes + wal->writer.used;
-    if (bytes > WAL_BUFFER_BYTES / 2 || bytes + BATCH_HEADER_BYTES + segments_margin(wal) > segments_room(wal)) {
-        append_finish(wal);
-    } else if (bytes >= WAL_EAGER_BYTES && wal->options.level == WAL_FSYNC && worker_is_idle(wal->worker)) {
-        append_finish(wal);
-        segments_collect(wal);
-        segments_work(wal);
-    }
+    append_finish(wal);
+    segments_collect(wal);
+    segments_work(wal);
 }
 
 /* ---- what is written --------------------------------------------------------------------------------------------- */

@@ -37,7 +37,7 @@ static bool is_over(struct slice *slice)
 {
     if (++slice->steps % LOOK_AT_CLOCK != 0)
         return false;
-    wal_event(slice->wal);
+    append_event(slice->wal);
     return wal_clock_ns() >= slice->until_ns;
 }
 
@@ -132,7 +132,7 @@ static void write_anew(struct wal *wal, struct queue *q, struct message *m, enum
         c->last_extras[1] = message_dedup_id(m);
         c->last_extras[2] = message_headers(m);
     }
-    wal_event(wal); /* forgets the last body if it ends the batch */
+    append_event(wal); /* forgets the last body if it ends the batch */
 }
 
 static void look_at_message(struct wal *wal, struct queue *q, uint64_t id)

@@ -199,6 +199,8 @@ struct wal {
 void append_watch(struct wal *wal);
 /* The batch at hand, if there is one, ends and is written. */
 void append_finish(struct wal *wal);
+/* What has been appended is complete: if much has come together, the batch ends. For compaction; others call wal_event(). */
+void append_event(struct wal *wal);
 /* A batch without records, which says how things stand. */
 void append_empty(struct wal *wal);
 /* For compaction: a message as it stands. above: record.h. */

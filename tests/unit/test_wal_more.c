@@ -16,13 +16,19 @@ struct fixture {
     struct wal_world w;
 };
 
-static void begin(struct fixture *f, enum wal_level level)
+static void begin_with(struct fixture *f, enum wal_level level, uint64_t segment_bytes)
 {
     f->disk = disk_new(1);
     world_init(&f->w, f->disk, level, 1);
+    f->w.options.segment_bytes = segment_bytes;
     if (!world_open(&f->w))
         fail_msg("%s", f->w.error.text);
     world_prepare(&f->w);
+}
+
+static void begin(struct fixture *f, enum wal_level level)
+{
+    begin_with(f, level, WAL_SEGMENT_MIN);
 }
 
 static void end(struct fixture *f)
@@ -107,6 +113,29 @@ static void test_a_log_that_fails_while_copies_are_written_anew_still_lets_them_
             (void)broker_queue_delete(&f.w.b, f.w.now_ms, f.w.b.queues[0], false, false, &count);
         for (int i = 0; i < 100; i++)
             turn(&f);
+        end(&f);
+    }
+}
+
+/* At level fsync an idle disk ends a turn's batch early, but not one of compaction: in the next batch a copy is on its own. */
+static void test_compaction_keeps_a_body_once_for_all_its_copies(void **state)
+{
+    (void)state;
+    for (unsigned level = WAL_OS; level <= WAL_FSYNC; level++) {
+        struct fixture f;
+        struct wal_info before, after;
+        begin_with(&f, (enum wal_level)level, 1024 * 1024);
+        for (int i = 0; i < 100; i++) {
+            publish_copies(&f, 4096);
+            turn(&f);
+        }
+        wal_info(f.w.wal, &before);
+        wal_compact(f.w.wal);
+        for (int i = 0; i < 100; i++)
+            turn(&f);
+        wal_info(f.w.wal, &after);
+        assert_true(after.rewritten_bytes >= before.live_bytes);
+        assert_int_equal(after.live_bytes, before.live_bytes);
         end(&f);
     }
 }
@@ -320,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_backlog_of_many_segments_does_not_keep_their_files_open),
         cmocka_unit_test(test_a_log_that_fails_while_copies_are_written_anew_still_lets_them_go),
+        cmocka_unit_test(test_compaction_keeps_a_body_once_for_all_its_copies),
         cmocka_unit_test(test_a_rotten_batch_that_compaction_meets_is_the_end_of_the_log_at_once),
         cmocka_unit_test(test_a_large_message_is_checked_and_compacted_like_others),
         cmocka_unit_test(test_a_header_torn_on_the_way_to_another_life_belongs_to_a_void_file),
