@@ -7,7 +7,7 @@ import time
 import process
 from wire import DEADLINE, until
 
-SEGMENT = "1mb"
+SEGMENT = "4mb"
 
 
 def log_flags(log, level="os"):
